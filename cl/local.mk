@@ -1,0 +1,14 @@
+# cl/: OpenCL itself. Knows nothing of tensors' meaning.
+
+noinst_LTLIBRARIES += cl/libcl.la
+cl_libcl_la_SOURCES = \
+	cl/alloc.c cl/alloc.h \
+	cl/buffer.c cl/buffer.h \
+	cl/context.c cl/context.h \
+	cl/device.c cl/device.h \
+	cl/launch.c cl/launch.h \
+	cl/opencl.c cl/opencl.h \
+	cl/program.c cl/program.h \
+	cl/sha256.c cl/sha256.h \
+	cl/status.c cl/status.h
+cl_libcl_la_LIBADD = $(OPENCL_LIBS)

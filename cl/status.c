@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * status.c - the message of the last fault, one per thread. */
+#include "cl/status.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "config.h"
+
+enum { MESSAGE_BYTES = 2048 };
+
+static _Thread_local char message[MESSAGE_BYTES];
+
+const char *vs_error_message(void)
+{
+    return message;
+}
+
+const char *vs_version(void)
+{
+    return PACKAGE_VERSION;
+}
+
+enum vs_status vs_fail(enum vs_status status, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    return status;
+}
+
+enum vs_status vs_fail_in(enum vs_status status, const char *format, ...)
+{
+    char joined[MESSAGE_BYTES];
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(joined, sizeof joined, format, args);
+    va_end(args);
+    if (n >= 0 && (size_t)n < sizeof joined)
+        snprintf(joined + n, sizeof joined - (size_t)n, ": %s", message);
+    memcpy(message, joined, sizeof message);
+    return status;
+}

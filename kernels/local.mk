@@ -1,0 +1,73 @@
+# kernels/: the operations, one room per family: launcher, oracle, GPU code.
+
+noinst_LTLIBRARIES += kernels/libkernels.la
+kernels_libkernels_la_SOURCES =
+kernels_libkernels_la_LIBADD = cl/libcl.la
+kernel_files =
+
+# common: elementary functions, float64 tables, sums in the contract's order
+kernels_libkernels_la_SOURCES += \
+	kernels/common/vmath.h kernels/common/vmath_host.h kernels/common/reduce.h \
+	kernels/common/math64.c kernels/common/math64.h
+kernel_headers = kernels/common/vmath.h kernels/common/reduce.clh
+
+# convert: number formats, rows of a table
+kernels_libkernels_la_SOURCES += \
+	kernels/convert/dtype.c kernels/convert/dtype.h \
+	kernels/convert/convert.c kernels/convert/convert_ref.c kernels/convert/convert.h
+kernel_files += kernels/convert/convert.cl
+kernel_headers += kernels/convert/widen.clh
+
+# norm: LayerNorm with modulation or affine, RMSNorm, unit length, channel norm of the VAE
+kernels_libkernels_la_SOURCES += \
+	kernels/norm/norm.c kernels/norm/norm_ref.c kernels/norm/norm.h
+kernel_files += kernels/norm/norm.cl
+
+# gemm: linear layers on weights of any format
+kernels_libkernels_la_SOURCES += \
+	kernels/gemm/gemm.c kernels/gemm/gemm_ref.c kernels/gemm/gemm.h
+kernel_files += kernels/gemm/gemm.cl
+
+# attention: self-attention over the ring cache, cross-attention, text encoder, VAE
+kernels_libkernels_la_SOURCES += \
+	kernels/attention/attention.c kernels/attention/attention_ref.c kernels/attention/attention.h
+kernel_files += kernels/attention/attention.cl
+
+# memory: gates, state update, read, router, fuse
+kernels_libkernels_la_SOURCES += \
+	kernels/memory/memory.c kernels/memory/memory_ref.c kernels/memory/memory.h
+kernel_files += kernels/memory/memory.cl
+
+# rope: rotary position embedding
+kernels_libkernels_la_SOURCES += \
+	kernels/rope/rope.c kernels/rope/rope_ref.c kernels/rope/rope.h
+kernel_files += kernels/rope/rope.cl
+
+# conv: convolutions of the VAE
+kernels_libkernels_la_SOURCES += \
+	kernels/conv/conv.c kernels/conv/conv_ref.c kernels/conv/conv.h
+kernel_files += kernels/conv/conv.cl
+
+# pointwise: activations, sampler steps, patches, checks
+kernels_libkernels_la_SOURCES += \
+	kernels/pointwise/pointwise.c kernels/pointwise/pointwise_ref.c kernels/pointwise/pointwise.h
+kernel_files += kernels/pointwise/pointwise.cl
+
+# pixels: latents to the VAE and frames to bytes
+kernels_libkernels_la_SOURCES += \
+	kernels/pixels/pixels.c kernels/pixels/pixels_ref.c kernels/pixels/pixels.h
+kernel_files += kernels/pixels/pixels.cl
+
+# All OpenCL C as strings, #include lines resolved; see tools/embed.awk.
+nodist_kernels_libkernels_la_SOURCES = kernels/sources.c kernels/sources.h
+BUILT_SOURCES += kernels/sources.c kernels/sources.h
+CLEANFILES += kernels/sources.c kernels/sources.h
+EXTRA_DIST += $(kernel_files) kernels/common/reduce.clh kernels/convert/widen.clh \
+	kernels/NUMERICS.md
+
+kernels/sources.c: $(kernel_files) $(kernel_headers) tools/embed.awk
+	$(AM_V_GEN)$(MKDIR_P) kernels && $(AWK) -f $(top_srcdir)/tools/embed.awk -v mode=source \
+	  -v root=$(top_srcdir) $(kernel_files) > $@.tmp && mv $@.tmp $@
+kernels/sources.h: $(kernel_files) tools/embed.awk
+	$(AM_V_GEN)$(MKDIR_P) kernels && $(AWK) -f $(top_srcdir)/tools/embed.awk -v mode=header \
+	  -v root=$(top_srcdir) $(kernel_files) > $@.tmp && mv $@.tmp $@

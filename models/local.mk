@@ -1,0 +1,53 @@
+# models/: the generator: text encoder, transformer with hybrid memory, VAE, sampler; model files.
+
+noinst_LTLIBRARIES += models/libmodels.la
+models_libmodels_la_SOURCES =
+models_libmodels_la_LIBADD = kernels/libkernels.la \
+	$(SENTENCEPIECE_LIBS) $(UTF8PROC_LIBS) $(JANSSON_LIBS) $(ZIP_LIBS)
+
+# files: containers, checked and mapped
+models_libmodels_la_SOURCES += \
+	models/weights.c models/weights.h \
+	models/weights_internal.h \
+	models/file_map.c models/file_map.h \
+	models/safetensors.c \
+	models/torch_zip.c \
+	models/pickle.c models/pickle.h \
+	models/gguf.c
+
+# text: cleaning, tokenizer, UMT5 encoder
+models_libmodels_la_SOURCES += \
+	models/clean.c models/clean.h \
+	models/entities.c models/entities.h \
+	models/tokenizer.c models/tokenizer.h \
+	models/sentencepiece.cc models/sentencepiece.h \
+	models/umt5.c models/umt5.h
+
+# noise and sampler
+models_libmodels_la_SOURCES += \
+	models/noise.c models/noise.h \
+	models/scheduler.c models/scheduler.h
+
+# VAE: streaming decode and encode
+models_libmodels_la_SOURCES += \
+	models/vae.c models/vae.h \
+	models/vae_blocks.c models/vae_blocks.h
+
+# transformer, cache, and the loop over chunks
+models_libmodels_la_SOURCES += \
+	models/config.c models/config.h \
+	models/model.c models/model.h \
+	models/params.c models/params.h \
+	models/dit.c models/dit.h \
+	models/dit_weights.c models/dit_weights.h \
+	models/cache.c models/cache.h \
+	models/generator.c models/generator.h
+
+lib_LTLIBRARIES += libvideossm.la
+libvideossm_la_SOURCES =
+nodist_EXTRA_libvideossm_la_SOURCES = force_cxx_link.cc
+libvideossm_la_LIBADD = models/libmodels.la
+libvideossm_la_LDFLAGS = $(AM_LDFLAGS) -version-info $(LIBVIDEOSSM_VERSION_INFO)
+
+pkgconfig_DATA += models/libvideossm.pc
+EXTRA_DIST += models/README.md

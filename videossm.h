@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * videossm.h - the public interface of libvideossm: devices, models, generation.
+ *
+ * Everything a program needs to turn a prompt into frames. Nothing here prints or exits: every
+ * function that can fail returns a status, and vs_error_message() says what went wrong, with the
+ * name of the file, tensor, device or option and the remedy. Status values are exit codes. */
+#ifndef VIDEOSSM_H
+#define VIDEOSSM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define VS_API __attribute__((visibility("default")))
+#define VS_CHECK __attribute__((warn_unused_result))
+
+/* ---- Errors ------------------------------------------------------------------------------- */
+
+/* Outcome of every call; the program exits with the same number. */
+enum vs_status {
+    VS_OK = 0,
+    VS_ERROR_RUNTIME = 1,      /* a call to the device, the disk or a library failed */
+    VS_ERROR_USAGE = 2,        /* an option or argument that cannot be */
+    VS_ERROR_DEVICE = 3,       /* no OpenCL device, or not the one asked for */
+    VS_ERROR_MEMORY = 4,       /* host or device memory does not suffice */
+    VS_ERROR_MODEL = 5,        /* a model file is missing, damaged, hostile or does not fit */
+    VS_ERROR_VALIDATION = 6,   /* a device gives other bits than it must */
+    VS_ERROR_NONFINITE = 7,    /* infinities or NaN inside a network */
+    VS_ERROR_INTERRUPTED = 130 /* the caller asked to stop */
+};
+
+/* Message of the last failed call on this thread; "" if none. Borrowed, valid until the next
+ * failure on the same thread. */
+VS_API const char *vs_error_message(void);
+
+/* Version of the library, e.g. "0.1.0". */
+VS_API const char *vs_version(void);
+
+/* ---- Devices ------------------------------------------------------------------------------ */
+
+enum vs_device_type { VS_DEVICE_CPU, VS_DEVICE_GPU, VS_DEVICE_ACCELERATOR, VS_DEVICE_OTHER };
+
+struct vs_device_info {
+    size_t index;            /* position in the list, from 0 */
+    size_t platform, device; /* clinfo's numbers: platform, and device within it */
+    enum vs_device_type type;
+    char name[256], vendor[256], driver[256], version[256], platform_name[256];
+    uint64_t global_memory_bytes, max_allocation_bytes, local_memory_bytes;
+    size_t max_work_group_size;
+    unsigned compute_units;
+    bool unified_memory; /* host and device share one memory */
+    bool usable;         /* available, has a compiler, little-endian */
+};
+
+/* Lists all devices of all platforms, in clinfo's order. *devices is freed with free().
+ * An empty list is no error. */
+VS_API VS_CHECK enum vs_status vs_device_list(struct vs_device_info **devices, size_t *n_devices);
+
+/* Finds one device. spec: an index ("2"), clinfo's "platform:device" ("0:1"), a kind ("cpu",
+ * "gpu", "accelerator"), a vendor ("intel", "amd", "nvidia"), part of a name, or NULL for the
+ * first usable of GPU, accelerator, CPU. VS_ERROR_DEVICE names what there is. */
+VS_API VS_CHECK enum vs_status vs_device_find(struct vs_device_info *device, const char *spec);
+
+struct vs_context; /* one opened device: queue, compiled programs, memory accounting */
+
+VS_API VS_CHECK enum vs_status vs_context_create(struct vs_context **context, const char *spec);
+VS_API void vs_context_free(struct vs_context *context);
+VS_API const struct vs_device_info *vs_context_device(const struct vs_context *context);
+
+/* ---- Models ------------------------------------------------------------------------------- */
+
+/* Where the parts of a model lie. Either a folder in the release's layout, or single files, which
+ * take precedence over the folder's. NULL: not given. */
+struct vs_model_files {
+    const char *folder;       /* config.json, diffusion_pytorch_model*, models_t5_*, *VAE* ... */
+    const char *dit;          /* transformer: safetensors, index.json, .pt, .pth or .gguf */
+    const char *text_encoder; /* UMT5 encoder, same formats */
+    const char *vae;          /* Wan VAE, same formats */
+    const char *tokenizer;    /* SentencePiece model (spiece.model) */
+    const char *config;       /* config.json */
+};
+
+enum vs_gates { VS_GATES_NONE, VS_GATES_HEAD, VS_GATES_CHANNEL };
+
+/* Settings of a model that a caller may want to know; see config.json in docs/models.md. */
+struct vs_model_info {
+    size_t width, height; /* pixels, when none are asked for */
+    double fps;
+    size_t dim, n_heads, n_layers;
+    size_t frames_per_chunk; /* latent frames, c */
+    size_t window, sink;     /* latent frames, L (0: unlimited) and S */
+    size_t n_steps;          /* denoising steps a chunk */
+    size_t horizon;          /* latent frames the router reckons with; 0: the length asked for */
+    enum vs_gates gates;     /* of the memory; VS_GATES_NONE: weights without memory */
+    char fingerprint[65];    /* SHA-256 over config, tokenizer, tensor tables and samples of the
+                                weights, hexadecimal: names the model whatever its path */
+};
+
+struct vs_model; /* checked and mapped model files; holds no device memory */
+
+/* Opens and checks every file of a model: containers, names, shapes, config, tokenizer. Needs no
+ * device. VS_ERROR_MODEL names file and tensor. */
+VS_API VS_CHECK enum vs_status vs_model_open(struct vs_model **model,
+                                             const struct vs_model_files *files);
+VS_API void vs_model_free(struct vs_model *model);
+VS_API const struct vs_model_info *vs_model_info(const struct vs_model *model);
+
+/* ---- Generation --------------------------------------------------------------------------- */
+
+enum vs_memory_mode { VS_MEMORY_HYBRID, VS_MEMORY_SINK, VS_MEMORY_WINDOW, VS_MEMORY_FULL };
+enum vs_noise { VS_NOISE_PHILOX, VS_NOISE_TORCH };
+
+struct vs_prompt {
+    double seconds;   /* takes effect at the first chunk that begins at or after this time */
+    const char *text; /* UTF-8 */
+};
+
+/* What is being done, for a progress display. */
+enum vs_stage { VS_STAGE_LOAD, VS_STAGE_ENCODE, VS_STAGE_DENOISE, VS_STAGE_DECODE };
+
+struct vs_progress {
+    enum vs_stage stage;
+    size_t done, total;   /* of the stage: layers, passes, frames */
+    size_t chunk, n_chunks;
+};
+
+struct vs_generate_options {
+    const struct vs_prompt *prompts; /* at least one; ascending times, the first at 0 */
+    size_t n_prompts;
+    size_t width, height;   /* pixels, multiples of 16; 0: the model's */
+    double fps;             /* 0: the model's */
+    double seconds;         /* length; 0: one chunk */
+    uint64_t seed;
+    enum vs_noise noise;
+    enum vs_memory_mode memory;
+    size_t window;          /* latent frames, counting sinks and the chunk; 0: the model's */
+    int sink;               /* latent frames; -1: the model's */
+    size_t horizon;         /* latent frames for the router; 0: the model's, else the length */
+    /* Called from vs_generator_next() as work goes on; return false to stop with
+     * VS_ERROR_INTERRUPTED before the chunk is complete. May be NULL. */
+    bool (*progress)(const struct vs_progress *progress, void *user);
+    void *user;
+};
+
+/* Fills in the defaults (zeros, sink = -1). */
+VS_API void vs_generate_options_init(struct vs_generate_options *options);
+
+/* The sizes a run has, settled from the options and the model. */
+struct vs_video_info {
+    size_t width, height;
+    double fps;
+    size_t n_frames;        /* video frames asked for */
+    size_t n_chunks;        /* chunks that cover them */
+    size_t window, sink;    /* latent frames in force; window 0: unlimited */
+    size_t horizon;         /* latent frames the router divides by */
+    enum vs_memory_mode memory;
+};
+
+/* One decoded chunk. Pointers are borrowed, valid until the next call on the generator. */
+struct vs_chunk {
+    size_t index;
+    size_t first_frame;     /* number of its first video frame */
+    size_t n_frames;        /* frames in rgb; fewer in the last chunk; 0: the video is complete */
+    const uint8_t *rgb;     /* [n_frames, H, W, 3] */
+    size_t n_latent_frames;
+    const float *latents;   /* [n_latent_frames, 16, H/8, W/8], as the transformer makes them */
+};
+
+struct vs_generator;
+
+/* Prepares a run: encodes the prompts, uploads weights, plans and allocates all memory. model and
+ * context are borrowed and must outlive the generator. */
+VS_API VS_CHECK enum vs_status vs_generator_create(struct vs_generator **generator,
+                                                   struct vs_context *context,
+                                                   const struct vs_model *model,
+                                                   const struct vs_generate_options *options);
+VS_API void vs_generator_free(struct vs_generator *generator);
+VS_API const struct vs_video_info *vs_generator_info(const struct vs_generator *generator);
+
+/* Settles sizes without a device or memory: what vs_generator_info() would say. */
+VS_API VS_CHECK enum vs_status vs_video_plan(struct vs_video_info *info,
+                                             const struct vs_model *model,
+                                             const struct vs_generate_options *options);
+
+/* Generates and decodes the next chunk. chunk->n_frames is 0 when the video is complete. */
+VS_API VS_CHECK enum vs_status vs_generator_next(struct vs_generator *generator,
+                                                 struct vs_chunk *chunk);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
