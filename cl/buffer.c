@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * buffer.c - device memory, accounted per context. */
+#include "cl/buffer.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "cl/alloc.h"
+#include "cl/opencl.h"
+
+enum { PAGE_BYTES = 4096 };
+
+static enum vs_status no_memory(const struct vs_context *context, size_t n_bytes, cl_int error)
+{
+    return vs_fail(VS_ERROR_MEMORY,
+                   "%s: a buffer of %.1f MiB could not be allocated (%s): %.1f MiB are in use, the "
+                   "device has %.1f MiB and allows %.1f MiB at once; try a smaller --size or "
+                   "--window, or another --device",
+                   context->info.name, (double)n_bytes / 1048576, vs_cl_error_name(error),
+                   (double)context->allocated_bytes / 1048576,
+                   (double)context->info.global_memory_bytes / 1048576,
+                   (double)context->info.max_allocation_bytes / 1048576);
+}
+
+static enum vs_status create(struct vs_buffer **out, struct vs_context *context,
+                             cl_mem_flags flags, void *host, size_t n_bytes)
+{
+    *out = NULL;
+    if (n_bytes > context->info.max_allocation_bytes)
+        return no_memory(context, n_bytes, CL_INVALID_BUFFER_SIZE);
+    struct vs_buffer *buffer = vs_alloc(1, sizeof *buffer);
+    if (!buffer)
+        return VS_ERROR_MEMORY;
+    cl_int error = CL_MEM_OBJECT_ALLOCATION_FAILURE;
+    if (!vs_fault_due())
+        buffer->memory =
+            clCreateBuffer(context->context, flags, n_bytes ? n_bytes : 1, host, &error);
+    if (!buffer->memory) {
+        free(buffer);
+        return no_memory(context, n_bytes, error);
+    }
+    buffer->context = context;
+    buffer->n_bytes = n_bytes;
+    context->allocated_bytes += n_bytes;
+    if (context->peak_bytes < context->allocated_bytes)
+        context->peak_bytes = context->allocated_bytes;
+    *out = buffer;
+    return VS_OK;
+}
+
+enum vs_status vs_buffer_create(struct vs_buffer **buffer, struct vs_context *context,
+                                size_t n_bytes)
+{
+    return create(buffer, context, CL_MEM_READ_WRITE, NULL, n_bytes);
+}
+
+enum vs_status vs_buffer_wrap(struct vs_buffer **buffer, struct vs_context *context,
+                              const void *host, size_t n_bytes)
+{
+    bool in_place = context->info.unified_memory && (uintptr_t)host % PAGE_BYTES == 0;
+    cl_mem_flags how = in_place ? CL_MEM_USE_HOST_PTR : CL_MEM_COPY_HOST_PTR;
+    if (!n_bytes)
+        return create(buffer, context, CL_MEM_READ_ONLY, NULL, 0);
+    return create(buffer, context, CL_MEM_READ_ONLY | how, (void *)(uintptr_t)host, n_bytes);
+}
+
+enum vs_status vs_floats_create(struct vs_buffer **buffer, struct vs_context *context,
+                                const float *host, size_t n)
+{
+    size_t n_bytes;
+    *buffer = NULL;
+    if (!vs_mul_ok(n, sizeof(float), &n_bytes))
+        return vs_fail(VS_ERROR_MEMORY, "a buffer of %zu numbers exceeds the address space", n);
+    if (!host || !n)
+        return create(buffer, context, CL_MEM_READ_WRITE, NULL, n_bytes);
+    return create(buffer, context, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR,
+                  (void *)(uintptr_t)host, n_bytes);
+}
+
+void vs_buffer_free(struct vs_buffer *buffer)
+{
+    if (!buffer)
+        return;
+    buffer->context->allocated_bytes -= buffer->n_bytes;
+    clReleaseMemObject(buffer->memory);
+    free(buffer);
+}
+
+size_t vs_buffer_bytes(const struct vs_buffer *buffer)
+{
+    return buffer->n_bytes;
+}
+
+static enum vs_status check_range(const struct vs_buffer *buffer, size_t offset, size_t n_bytes,
+                                  const char *what)
+{
+    if (offset <= buffer->n_bytes && n_bytes <= buffer->n_bytes - offset)
+        return VS_OK;
+    return vs_fail(VS_ERROR_RUNTIME, "%s of %zu bytes at %zu passes the end of a %zu-byte buffer",
+                   what, n_bytes, offset, buffer->n_bytes);
+}
+
+enum vs_status vs_buffer_write(const struct vs_buffer *buffer, size_t offset, const void *host,
+                               size_t n_bytes)
+{
+    enum vs_status status = VS_OK;
+    VS_TRY(check_range(buffer, offset, n_bytes, "write"));
+    if (n_bytes)
+        VS_CL(buffer->context, clEnqueueWriteBuffer(buffer->context->queue, buffer->memory,
+                                                    CL_TRUE, offset, n_bytes, host, 0, NULL, NULL));
+fail:
+    return status;
+}
+
+enum vs_status vs_buffer_read(const struct vs_buffer *buffer, size_t offset, void *host,
+                              size_t n_bytes)
+{
+    enum vs_status status = VS_OK;
+    VS_TRY(check_range(buffer, offset, n_bytes, "read"));
+    if (n_bytes)
+        VS_CL(buffer->context, clEnqueueReadBuffer(buffer->context->queue, buffer->memory, CL_TRUE,
+                                                   offset, n_bytes, host, 0, NULL, NULL));
+fail:
+    return status;
+}
+
+enum vs_status vs_buffer_zero(const struct vs_buffer *buffer, size_t offset, size_t n_bytes)
+{
+    enum vs_status status = VS_OK;
+    const cl_uchar zero = 0;
+    VS_TRY(check_range(buffer, offset, n_bytes, "fill"));
+    if (n_bytes)
+        VS_CL(buffer->context, clEnqueueFillBuffer(buffer->context->queue, buffer->memory, &zero,
+                                                   sizeof zero, offset, n_bytes, 0, NULL, NULL));
+fail:
+    return status;
+}
+
+enum vs_status vs_buffer_copy(const struct vs_buffer *to, size_t to_offset,
+                              const struct vs_buffer *from, size_t from_offset, size_t n_bytes)
+{
+    enum vs_status status = VS_OK;
+    VS_TRY(check_range(to, to_offset, n_bytes, "copy"));
+    VS_TRY(check_range(from, from_offset, n_bytes, "copy"));
+    if (n_bytes)
+        VS_CL(to->context,
+              clEnqueueCopyBuffer(to->context->queue, from->memory, to->memory, from_offset,
+                                  to_offset, n_bytes, 0, NULL, NULL));
+fail:
+    return status;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * context.h - one opened device with its in-order queue, as the layers above see it.
+ *
+ * vs_context_create(), vs_context_free() and vs_context_device() stand in videossm.h. */
+#ifndef VS_CL_CONTEXT_H
+#define VS_CL_CONTEXT_H
+
+#include "cl/status.h"
+
+/* Waits until everything enqueued has run. */
+VS_CHECK enum vs_status vs_context_finish(struct vs_context *context);
+
+/* Device memory held by buffers of this context now, and at most so far, in bytes. */
+size_t vs_context_allocated_bytes(const struct vs_context *context);
+size_t vs_context_peak_bytes(const struct vs_context *context);
+
+#endif

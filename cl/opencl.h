@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * opencl.h - what the files of cl/ share: the OpenCL header, symbolic errors, the context.
+ *
+ * The only header that includes CL/cl.h; no other folder may include it. */
+#ifndef VS_CL_OPENCL_H
+#define VS_CL_OPENCL_H
+
+#define CL_TARGET_OPENCL_VERSION 120
+#include <CL/cl.h>
+
+#include "cl/status.h"
+
+/* Symbolic name of an OpenCL error, e.g. "CL_OUT_OF_RESOURCES". */
+const char *vs_cl_error_name(cl_int error);
+
+/* Turns an OpenCL error into a status with a message: call, symbolic name, device. */
+enum vs_status vs_cl_fail(cl_int error, const char *call, const struct vs_context *context);
+
+/* Evaluates an OpenCL call that returns cl_int inside a function with `status` and `fail`. */
+#define VS_CL(context, call)                                                                      \
+    do {                                                                                          \
+        cl_int vs_cl_error = (call);                                                              \
+        if (vs_cl_error != CL_SUCCESS) {                                                          \
+            status = vs_cl_fail(vs_cl_error, #call, context);                                     \
+            goto fail;                                                                            \
+        }                                                                                         \
+    } while (0)
+
+struct vs_program; /* cl/program.c */
+
+struct vs_context {
+    struct vs_device_info info;
+    cl_device_id device;
+    cl_context context;
+    cl_command_queue queue;
+    struct vs_program *programs; /* built so far, a list */
+    size_t allocated_bytes, peak_bytes;
+    double flops_per_launch; /* longest launch, in arithmetic operations; 0: no limit */
+};
+
+struct vs_buffer {
+    struct vs_context *context;
+    cl_mem memory;
+    size_t n_bytes;
+};
+
+struct vs_kernel {
+    cl_kernel kernel;
+    char *name;
+    struct vs_kernel *next;
+};
+
+/* The cl_device_id behind an entry of the device list. */
+enum vs_status vs_device_id(cl_device_id *id, const struct vs_device_info *info);
+
+/* Releases all programs of a context. */
+void vs_programs_free(struct vs_context *context);
+
+#endif

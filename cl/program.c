@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * program.c - building kernels, once per source and options. */
+#include "cl/program.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cl/alloc.h"
+#include "cl/opencl.h"
+
+struct vs_program {
+    const struct vs_source *source;
+    char *options;
+    cl_program program;
+    struct vs_kernel *kernels;
+    struct vs_program *next;
+};
+
+/* No option relaxes arithmetic: see "Rules for kernel authors" in kernels/NUMERICS.md. */
+static const char fixed_options[] = "-cl-std=CL1.2";
+
+static char *read_text(const char *path)
+{
+    char *text = NULL;
+    FILE *file = fopen(path, "rb");
+    if (!file || fseek(file, 0, SEEK_END) != 0)
+        goto fail;
+    long n = ftell(file);
+    rewind(file);
+    if (n < 0 || !(text = vs_alloc((size_t)n + 1, 1)))
+        goto fail;
+    if (fread(text, 1, (size_t)n, file) == (size_t)n) {
+        fclose(file);
+        return text;
+    }
+fail:
+    free(text);
+    if (file)
+        fclose(file);
+    return NULL;
+}
+
+static enum vs_status build_failure(const struct vs_context *context,
+                                    const struct vs_program *program, cl_int error)
+{
+    char *log = NULL;
+    size_t n = 0;
+    if (clGetProgramBuildInfo(program->program, context->device, CL_PROGRAM_BUILD_LOG, 0, NULL,
+                              &n) == CL_SUCCESS &&
+        (log = vs_alloc(n + 1, 1)))
+        clGetProgramBuildInfo(program->program, context->device, CL_PROGRAM_BUILD_LOG, n, log,
+                              NULL);
+    enum vs_status status = vs_fail(
+        VS_ERROR_RUNTIME, "%s: kernel source %s with options '%s' does not compile (%s): %.1200s",
+        context->info.name, program->source->name, program->options, vs_cl_error_name(error),
+        log ? log : "no build log");
+    free(log);
+    return status;
+}
+
+static void program_free(struct vs_program *program)
+{
+    if (!program)
+        return;
+    while (program->kernels) {
+        struct vs_kernel *kernel = program->kernels;
+        program->kernels = kernel->next;
+        clReleaseKernel(kernel->kernel);
+        free(kernel->name);
+        free(kernel);
+    }
+    if (program->program)
+        clReleaseProgram(program->program);
+    free(program->options);
+    free(program);
+}
+
+void vs_programs_free(struct vs_context *context)
+{
+    while (context->programs) {
+        struct vs_program *program = context->programs;
+        context->programs = program->next;
+        program_free(program);
+    }
+}
+
+static enum vs_status program_build(struct vs_program **out, struct vs_context *context,
+                                    const struct vs_source *source, const char *options)
+{
+    enum vs_status status = VS_OK;
+    cl_int error;
+    char *path = NULL, *text = NULL, *all_options = NULL;
+    const char *folder = getenv("VS_KERNEL_DIR");
+    struct vs_program *program = vs_alloc(1, sizeof *program);
+    *out = NULL;
+    if (!program || !(program->options = vs_strdup(options))) {
+        status = VS_ERROR_MEMORY;
+        goto fail;
+    }
+    program->source = source;
+    if (folder) {
+        path = vs_format("%s/%s", folder, source->name);
+        if (!path || !(text = read_text(path))) {
+            status = vs_fail(VS_ERROR_RUNTIME, "VS_KERNEL_DIR=%s: %s cannot be read", folder,
+                             source->name);
+            goto fail;
+        }
+    }
+    all_options = vs_format("%s %s%s%s%s", fixed_options, options, folder ? " -I \"" : "",
+                            folder ? folder : "", folder ? "\"" : "");
+    if (!all_options) {
+        status = VS_ERROR_MEMORY;
+        goto fail;
+    }
+    const char *string = text ? text : source->text;
+    program->program = clCreateProgramWithSource(context->context, 1, &string, NULL, &error);
+    if (!program->program) {
+        status = vs_cl_fail(error, "clCreateProgramWithSource", context);
+        goto fail;
+    }
+    error = clBuildProgram(program->program, 1, &context->device, all_options, NULL, NULL);
+    if (error != CL_SUCCESS) {
+        status = build_failure(context, program, error);
+        goto fail;
+    }
+    program->next = context->programs;
+    context->programs = program;
+    *out = program;
+    program = NULL;
+fail:
+    program_free(program);
+    free(path);
+    free(text);
+    free(all_options);
+    return status;
+}
+
+enum vs_status vs_kernel_get(struct vs_kernel **out, struct vs_context *context,
+                             const struct vs_source *source, const char *name,
+                             const char *options)
+{
+    enum vs_status status = VS_OK;
+    struct vs_program *program = context->programs;
+    struct vs_kernel *kernel = NULL;
+    *out = NULL;
+    while (program && !(program->source == source && !strcmp(program->options, options)))
+        program = program->next;
+    if (!program)
+        VS_TRY(program_build(&program, context, source, options));
+    for (kernel = program->kernels; kernel; kernel = kernel->next)
+        if (!strcmp(kernel->name, name)) {
+            *out = kernel;
+            return VS_OK;
+        }
+
+    cl_int error;
+    kernel = vs_alloc(1, sizeof *kernel);
+    if (!kernel || !(kernel->name = vs_strdup(name))) {
+        status = VS_ERROR_MEMORY;
+        goto fail;
+    }
+    kernel->kernel = clCreateKernel(program->program, name, &error);
+    if (!kernel->kernel) {
+        status = vs_cl_fail(error, "clCreateKernel", context);
+        status = vs_fail_in(status, "kernel %s of %s", name, source->name);
+        goto fail;
+    }
+    kernel->next = program->kernels;
+    program->kernels = kernel;
+    *out = kernel;
+    return VS_OK;
+fail:
+    if (kernel)
+        free(kernel->name);
+    free(kernel);
+    return status;
+}

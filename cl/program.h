@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * program.h - OpenCL C compiled for a device.
+ *
+ * A program is a source and a string of -D options; each pair is built once per context. With
+ * VS_KERNEL_DIR in the environment the text comes from that folder instead of the program. */
+#ifndef VS_CL_PROGRAM_H
+#define VS_CL_PROGRAM_H
+
+#include "cl/status.h"
+
+struct vs_source {
+    const char *name; /* "gemm/gemm.cl" */
+    const char *text;
+};
+
+struct vs_kernel;
+
+/* The kernel of that name in source built with options (e.g. "-DVS_ROWS=8"). Borrowed from the
+ * context. A compiler's complaint becomes the message. */
+VS_CHECK enum vs_status vs_kernel_get(struct vs_kernel **kernel, struct vs_context *context,
+                                      const struct vs_source *source, const char *name,
+                                      const char *options);
+
+#endif
