@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * conv.h - convolutions of the VAE on frames with the channels last: [F, H, W, C].
+ *
+ * dot over k in the order (kt, kh, kw, channel), channel fastest, in blocks of 256 as everywhere,
+ * then one add of the bias. Frames of history stand before the input's; places outside the frame
+ * are zeros, multiplied in or skipped (the same bits, rule R7). */
+#ifndef VS_KERNELS_CONV_CONV_H
+#define VS_KERNELS_CONV_CONV_H
+
+#include "cl/buffer.h"
+#include "kernels/convert/dtype.h"
+
+/* Weights repacked for the kernels; made from the file's [out, in, kt, kh, kw] ([out, in, kh, kw]
+ * has kt 1). Float32, denormals flushed. */
+struct vs_conv_weight {
+    struct vs_buffer *buffer;
+    size_t n_in, n_out;
+    size_t kernel[3]; /* kt, kh, kw */
+};
+VS_CHECK enum vs_status vs_conv_weight_create(struct vs_conv_weight *weight,
+                                              struct vs_context *context, const void *data,
+                                              enum vs_dtype dtype, size_t n_out, size_t n_in,
+                                              const size_t kernel[3]);
+void vs_conv_weight_free(struct vs_conv_weight *weight);
+
+struct vs_conv {
+    const struct vs_conv_weight *weight;
+    struct vs_span bias;      /* [n_out], or none */
+    size_t n_frames;          /* of x */
+    size_t height, width;     /* of x */
+    size_t n_past;            /* frames of history in front of x; past none: zeros */
+    struct vs_span past;      /* [n_past, H, W, C] */
+    size_t stride_time;       /* 1 or 2; output frames = (n_past + n_frames - kt) / stride + 1 */
+    size_t stride;            /* rows and columns, 1 or 2 */
+    size_t pad_top, pad_left; /* zeros in front of rows and columns */
+    size_t out_height, out_width;
+    bool upsample;            /* x is read with rows and columns doubled (nearest neighbour) */
+    bool split_frames;        /* output channels [0, n/2) and [n/2, n) become two frames */
+    struct vs_span residual;  /* added after the bias: residual + y; or none */
+};
+
+/* Frames vs_conv_run() writes. */
+size_t vs_conv_out_frames(const struct vs_conv *conv);
+
+/* out [out frames, out_height, out_width, n_out] (n_out / 2 channels when frames are split). */
+VS_CHECK enum vs_status vs_conv_run(struct vs_context *context, struct vs_span out,
+                                    struct vs_span x, const struct vs_conv *conv);
+
+/* The oracle: weight in the file's order [out, in, kt, kh, kw], float32; pointers may be NULL where
+ * the span may be none. */
+void vs_conv_ref(float *out, const float *x, const float *weight, const float *bias,
+                 const float *past, const float *residual, const struct vs_conv *conv);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * gemm.h - linear layers: y = epilogue(x W^T + b), x [M, K], W [N, K] of any weight format.
+ *
+ * dot(K) of the contract: chains of fma over blocks of 256, blocks added in ascending order from
+ * +0, then one add of the bias, then the epilogue. */
+#ifndef VS_KERNELS_GEMM_GEMM_H
+#define VS_KERNELS_GEMM_GEMM_H
+
+#include "kernels/convert/convert.h"
+
+enum vs_epilogue {
+    VS_EPILOGUE_NONE,     /* y */
+    VS_EPILOGUE_GELU,     /* gelu2(y) */
+    VS_EPILOGUE_SILU,     /* silu(y) */
+    VS_EPILOGUE_RESIDUAL, /* residual + y */
+    VS_EPILOGUE_GATED,    /* fma(gate, y, residual), gate [.., N], one row per rows_per_gate rows */
+    VS_EPILOGUE_MULTIPLY, /* residual * y (gated FFN of the text encoder) */
+};
+
+struct vs_linear {
+    const struct vs_weight *weight; /* [N, K] */
+    struct vs_span bias;            /* [N], or none */
+    enum vs_epilogue epilogue;
+    struct vs_span residual;        /* [M, N]; may be the output itself */
+    struct vs_span gate;            /* [ceil(M / rows_per_gate), N] */
+    size_t rows_per_gate;           /* 0: one gate vector for all rows */
+};
+
+/* out [M, N] = linear(x [M, K]); out must not overlap x. */
+VS_CHECK enum vs_status vs_linear_run(struct vs_context *context, struct vs_span out,
+                                      struct vs_span x, size_t n_rows,
+                                      const struct vs_linear *linear);
+
+/* The oracle: the same in plain C. weight is float32 (already widened). Optional pointers NULL. */
+struct vs_linear_ref {
+    const float *weight, *bias, *residual, *gate;
+    size_t n_columns, n_outputs; /* K, N */
+    enum vs_epilogue epilogue;
+    size_t rows_per_gate;
+};
+void vs_linear_ref(float *out, const float *x, size_t n_rows, const struct vs_linear_ref *linear);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * rope.h - rotary position embedding over frame, row and column (Wan's 3-axis form).
+ *
+ * Head channels are pairs (2i, 2i+1). Of the D/2 pairs the first D/2 - 2*(D/6) turn with the
+ * frame, the next D/6 with the row, the last D/6 with the column, each axis by
+ * position * 10000^(-i/n), i from 0, n the axis's own number of pairs. Angles are formed in
+ * float64 by own functions and rounded once to a cosine and a sine (rules R3, R9). */
+#ifndef VS_KERNELS_ROPE_ROPE_H
+#define VS_KERNELS_ROPE_ROPE_H
+
+#include "cl/buffer.h"
+
+/* Cosine and sine tables: for each frame [n_frame_pairs], then each row and column
+ * [n_space_pairs]. Layout: frames [n_frames, nf, 2], rows [gh, ns, 2], columns [gw, ns, 2], the
+ * last axis being (cos, sin). */
+struct vs_rope_shape {
+    size_t head_dim;
+    size_t n_frames, grid_rows, grid_columns;
+};
+
+/* Floats a table takes. */
+size_t vs_rope_table_size(const struct vs_rope_shape *shape);
+
+/* Fills a host table. frames: n_frames positions (may be negative, for a turn by a difference).
+ * frame_only: rows and columns do not turn (cos 1, sin 0). */
+void vs_rope_table_fill(float *table, const struct vs_rope_shape *shape, const int64_t *frames,
+                        bool frame_only);
+
+/* out = x turned forwards (or backwards: -sin), both [T, N, D], T = n_frames * rows * columns in
+ * the order frame, row, column. Token t of frame f is read from and written to row
+ * slot[f] * rows * columns + t % (rows * columns), slots being int32 buffers whose entries from
+ * first_slot on are used; NULL: rows in order. out may be x. */
+struct vs_rope {
+    struct vs_rope_shape shape;
+    size_t n_heads;
+    bool backwards;
+    const struct vs_buffer *in_slots, *out_slots;
+    size_t first_in_slot, first_out_slot;
+};
+VS_CHECK enum vs_status vs_rope_run(struct vs_context *context, struct vs_span out,
+                                    struct vs_span x, struct vs_span table,
+                                    const struct vs_rope *rope);
+
+/* The oracle, without slots. */
+void vs_rope_ref(float *out, const float *x, const float *table, const struct vs_rope *rope);
+
+#endif
