@@ -39,8 +39,13 @@ enum vs_status vs_fail_in(enum vs_status status, const char *format, ...)
     va_start(args, format);
     int n = vsnprintf(joined, sizeof joined, format, args);
     va_end(args);
-    if (n >= 0 && (size_t)n < sizeof joined)
-        snprintf(joined + n, sizeof joined - (size_t)n, ": %s", message);
+    /* A message too long for the buffer loses its end. */
+    if (n >= 0 && (size_t)n + 2 < sizeof joined) {
+        memcpy(joined + n, ": ", 2);
+        size_t room = sizeof joined - (size_t)n - 3, length = strnlen(message, room);
+        memcpy(joined + n + 2, message, length);
+        joined[(size_t)n + 2 + length] = '\0';
+    }
     memcpy(message, joined, sizeof message);
     return status;
 }

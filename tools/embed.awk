@@ -12,6 +12,16 @@ function stem(path) {
     return path
 }
 
+# awks disagree about backslashes in gsub(), so character by character.
+function escape(line,    i, c, out) {
+    out = ""
+    for (i = 1; i <= length(line); i++) {
+        c = substr(line, i, 1)
+        out = out (c == "\\" || c == "\"" ? "\\" : "") c
+    }
+    return out
+}
+
 function emit(path, depth,    line, name) {
     if (depth > 4) {
         print "embed.awk: #include nested too deep in " path > "/dev/stderr"
@@ -25,9 +35,7 @@ function emit(path, depth,    line, name) {
             emit(root "/kernels/" name, depth + 1)
             continue
         }
-        gsub(/\\/, "\\\\", line)
-        gsub(/"/, "\\\"", line)
-        print "    \"" line "\\n\""
+        print "    \"" escape(line) "\\n\""
     }
     if (status < 0) {
         print "embed.awk: cannot read " path > "/dev/stderr"
