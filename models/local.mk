@@ -51,3 +51,11 @@ libvideossm_la_LDFLAGS = $(AM_LDFLAGS) -version-info $(LIBVIDEOSSM_VERSION_INFO)
 
 pkgconfig_DATA += models/libvideossm.pc
 EXTRA_DIST += models/README.md
+
+# demo: a small trained model, installed with the program
+demodir = $(pkgdatadir)/demo
+demotextdir = $(pkgdatadir)/demo/google/umt5-xxl
+dist_demo_DATA = models/demo/README.md models/demo/config.json \
+	models/demo/diffusion_pytorch_model.safetensors \
+	models/demo/models_t5_umt5-xxl-enc-bf16.pth models/demo/Wan2.1_VAE.pth
+dist_demotext_DATA = models/demo/google/umt5-xxl/spiece.model

@@ -14,3 +14,15 @@ tests_check_norm_SOURCES = tests/check_norm.c
 nodist_EXTRA_tests_check_norm_SOURCES = force_cxx_link.cc
 tests_check_norm_CFLAGS = $(tests_cflags)
 tests_check_norm_LDADD = $(tests_ldadd)
+
+# golden data: tests/golden-run DIR runs any folder of cases
+noinst_PROGRAMS += tests/golden-run
+tests_golden_run_SOURCES = tests/golden_run.c tests/golden.c tests/golden.h \
+	tests/golden_private.h
+nodist_EXTRA_tests_golden_run_SOURCES = force_cxx_link.cc
+tests_golden_run_CFLAGS = $(AM_CFLAGS)
+tests_golden_run_LDADD = models/libmodels.la $(JANSSON_LIBS)
+
+# golden handlers: norm
+tests_golden_run_SOURCES += tests/golden_norm.c
+EXTRA_DIST += tests/golden
