@@ -23,12 +23,23 @@ const char *vs_version(void)
     return PACKAGE_VERSION;
 }
 
+/* Names from files may stand in a message; none of them may steer the user's terminal. */
+static void remove_controls(void)
+{
+    for (unsigned char *c = (unsigned char *)message; *c; c++)
+        if ((*c < 0x20 && *c != '\n' && *c != '\t') || *c == 0x7f)
+            *c = '?';
+        else if (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)
+            c[0] = c[1] = '?';
+}
+
 enum vs_status vs_fail(enum vs_status status, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
+    remove_controls();
     return status;
 }
 
@@ -47,5 +58,6 @@ enum vs_status vs_fail_in(enum vs_status status, const char *format, ...)
         joined[(size_t)n + 2 + length] = '\0';
     }
     memcpy(message, joined, sizeof message);
+    remove_controls();
     return status;
 }

@@ -12,7 +12,8 @@ models_libmodels_la_SOURCES += \
 	models/file_map.c models/file_map.h \
 	models/safetensors.c \
 	models/torch_zip.c \
-	models/pickle.c models/pickle.h \
+	models/pickle.c models/pickle.h models/pickle_machine.h \
+	models/pickle_tensors.c \
 	models/gguf.c
 
 # text: cleaning, tokenizer, UMT5 encoder

@@ -24,7 +24,8 @@ struct vs_tensor {
     size_t shape[VS_MAX_DIMS]; /* outermost first */
     size_t n_elements, n_bytes;
     uint64_t offset;  /* of the data from the start of the file */
-    const void *data; /* n_bytes, row-major; in the map, or a copy where strides demanded one */
+    const void *data; /* n_bytes, row-major; in the map, or a copy where strides demanded one. Files
+                         do not promise alignment: load through memcpy or vs_dtype_widen() */
 };
 
 struct vs_weights;
@@ -44,9 +45,17 @@ const struct vs_tensor *vs_weights_find(const struct vs_weights *weights, const 
 /* Text of the file's metadata entry (safetensors __metadata__, GGUF string keys), or NULL. */
 const char *vs_weights_metadata(const struct vs_weights *weights, const char *key);
 
-/* The tensor of that name with exactly these dimensions (a leading product may be folded, as in
- * GGUF patch embeddings, as long as the element count agrees). VS_ERROR_MODEL naming file, tensor,
- * the shape found and the shape wanted. */
+/* Entries of that metadata in the file's order, for listings; texts are borrowed. */
+size_t vs_weights_metadata_count(const struct vs_weights *weights);
+void vs_weights_metadata_at(const char **key, const char **value,
+                            const struct vs_weights *weights, size_t i);
+
+/* "[1536, 16, 1, 2, 2]" */
+void vs_shape_format(char *text, size_t n_text, size_t n_dims, const size_t *shape);
+
+/* The tensor of that name with exactly these dimensions. In GGUF files, which drop or fold
+ * dimensions (patch embeddings), neighbouring ones of three or more may stand multiplied together.
+ * VS_ERROR_MODEL naming file, tensor, the shape found and the shape wanted. */
 VS_CHECK enum vs_status vs_weights_require(const struct vs_tensor **tensor,
                                            const struct vs_weights *weights, const char *name,
                                            size_t n_dims, const size_t *shape);

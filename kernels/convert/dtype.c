@@ -11,18 +11,12 @@
 #include <string.h>
 
 static const struct vs_dtype_info infos[VS_N_DTYPES] = {
-    [VS_F32] = {"F32", 1, 4, true},
-    [VS_F16] = {"F16", 1, 2, true},
-    [VS_BF16] = {"BF16", 1, 2, true},
-    [VS_Q8_0] = {"Q8_0", 32, 34, true},
-    [VS_Q4_0] = {"Q4_0", 32, 18, true},
-    [VS_Q4_K] = {"Q4_K", 256, 144, true},
-    [VS_F64] = {"F64", 1, 8, false},
-    [VS_I64] = {"I64", 1, 8, false},
-    [VS_I32] = {"I32", 1, 4, false},
-    [VS_I16] = {"I16", 1, 2, false},
-    [VS_I8] = {"I8", 1, 1, false},
-    [VS_U8] = {"U8", 1, 1, false},
+    [VS_F32] = {"F32", 1, 4, true},     [VS_F16] = {"F16", 1, 2, true},
+    [VS_BF16] = {"BF16", 1, 2, true},   [VS_Q8_0] = {"Q8_0", 32, 34, true},
+    [VS_Q4_0] = {"Q4_0", 32, 18, true}, [VS_Q4_K] = {"Q4_K", 256, 144, true},
+    [VS_F64] = {"F64", 1, 8, false},    [VS_I64] = {"I64", 1, 8, false},
+    [VS_I32] = {"I32", 1, 4, false},    [VS_I16] = {"I16", 1, 2, false},
+    [VS_I8] = {"I8", 1, 1, false},      [VS_U8] = {"U8", 1, 1, false},
     [VS_BOOL] = {"BOOL", 1, 1, false},
 };
 

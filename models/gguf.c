@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * gguf.c - reader of GGUF files, versions 2 and 3.
+ *
+ * A header, key-values, a table of tensors, then the data at the next aligned offset. Dimensions
+ * stand fastest first in the file and are turned round here. Every read goes through a cursor that
+ * cannot leave the file. */
+#include <string.h>
+
+#include "cl/alloc.h"
+#include "models/weights_internal.h"
+
+enum { MAX_KEY_VALUES = 65536, DEFAULT_ALIGNMENT = 32 };
+
+enum value_type {
+    VALUE_U8,
+    VALUE_I8,
+    VALUE_U16,
+    VALUE_I16,
+    VALUE_U32,
+    VALUE_I32,
+    VALUE_F32,
+    VALUE_BOOL,
+    VALUE_STRING,
+    VALUE_ARRAY,
+    VALUE_U64,
+    VALUE_I64,
+    VALUE_F64,
+    N_VALUE_TYPES
+};
+
+/* Bytes of a value of fixed size; 0 for strings and arrays. */
+static const uint8_t value_bytes[N_VALUE_TYPES] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
+
+struct cursor {
+    const struct vs_file_map *map;
+    size_t at;
+};
+
+static enum vs_status truncated(const struct cursor *cursor, const char *what)
+{
+    return vs_fail(VS_ERROR_MODEL,
+                   "%s: %s at offset %zu ends past the file's %zu bytes; the file is truncated or "
+                   "damaged, fetch it again",
+                   cursor->map->path, what, cursor->at, cursor->map->size);
+}
+
+/* Little-endian unsigned number of n bytes. */
+static enum vs_status read_number(uint64_t *value, struct cursor *cursor, size_t n,
+                                  const char *what)
+{
+    *value = 0;
+    if (cursor->map->size - cursor->at < n)
+        return truncated(cursor, what);
+    for (size_t i = 0; i < n; i++)
+        *value |= (uint64_t)cursor->map->data[cursor->at + i] << (8 * i);
+    cursor->at += n;
+    return VS_OK;
+}
+
+static enum vs_status read_string(const char **text, size_t *n, struct cursor *cursor,
+                                  const char *what)
+{
+    uint64_t length;
+    enum vs_status status = read_number(&length, cursor, 8, what);
+    if (status != VS_OK)
+        return status;
+    if (length > cursor->map->size - cursor->at)
+        return truncated(cursor, what);
+    *text = (const char *)cursor->map->data + cursor->at;
+    *n = (size_t)length;
+    cursor->at += *n;
+    return VS_OK;
+}
+
+static enum vs_status skip_array(struct cursor *cursor)
+{
+    enum vs_status status;
+    uint64_t type, count;
+    const char *text;
+    size_t n, n_bytes;
+
+    VS_TRY(read_number(&type, cursor, 4, "an array"));
+    VS_TRY(read_number(&count, cursor, 8, "an array"));
+    if (type >= N_VALUE_TYPES || type == VALUE_ARRAY)
+        return vs_fail(VS_ERROR_MODEL, "%s: an array of unknown type %ju at offset %zu",
+                       cursor->map->path, (uintmax_t)type, cursor->at - 12);
+    if (type == VALUE_STRING) {
+        /* Each string takes 8 bytes at least, so a lie about the count ends at the file's end. */
+        for (uint64_t i = 0; i < count; i++)
+            VS_TRY(read_string(&text, &n, cursor, "a string of an array"));
+        return VS_OK;
+    }
+    if (count > SIZE_MAX || !vs_mul_ok((size_t)count, value_bytes[type], &n_bytes) ||
+        n_bytes > cursor->map->size - cursor->at)
+        return truncated(cursor, "an array");
+    cursor->at += n_bytes;
+    return VS_OK;
+fail:
+    return status;
+}
+
+static enum vs_status read_key_value(struct vs_weights *weights, struct cursor *cursor,
+                                     uint64_t *alignment)
+{
+    enum vs_status status;
+    const char *key, *text;
+    size_t n_key, n;
+    uint64_t type, value;
+
+    VS_TRY(read_string(&key, &n_key, cursor, "a key"));
+    VS_TRY(read_number(&type, cursor, 4, "a value's type"));
+    if (type >= N_VALUE_TYPES)
+        return vs_fail(VS_ERROR_MODEL, "%s: a value of unknown type %ju at offset %zu",
+                       cursor->map->path, (uintmax_t)type, cursor->at - 4);
+    bool is_alignment =
+        n_key == strlen("general.alignment") && memcmp(key, "general.alignment", n_key) == 0;
+    if (is_alignment && type != VALUE_U32)
+        return vs_fail(VS_ERROR_MODEL, "%s: general.alignment is no 32-bit number",
+                       cursor->map->path);
+    if (type == VALUE_STRING) {
+        VS_TRY(read_string(&text, &n, cursor, "a string value"));
+        return vs_text_add(&weights->metadata, key, n_key, text, n);
+    }
+    if (type == VALUE_ARRAY)
+        return skip_array(cursor);
+    VS_TRY(read_number(&value, cursor, value_bytes[type], "a value"));
+    if (is_alignment) {
+        if (value == 0 || (value & (value - 1)))
+            return vs_fail(VS_ERROR_MODEL, "%s: general.alignment is %ju, which is no power of two",
+                           cursor->map->path, (uintmax_t)value);
+        *alignment = value;
+    }
+    return VS_OK;
+fail:
+    return status;
+}
+
+/* Format of a type number; a refused one gives its name in *name, or NULL. */
+static bool dtype_of(enum vs_dtype *dtype, const char **name, uint64_t type)
+{
+    static const struct {
+        unsigned type;
+        enum vs_dtype dtype;
+    } known[] = {{0, VS_F32},  {1, VS_F16},  {2, VS_Q4_0}, {8, VS_Q8_0}, {12, VS_Q4_K}, {24, VS_I8},
+                 {25, VS_I16}, {26, VS_I32}, {27, VS_I64}, {28, VS_F64}, {30, VS_BF16}};
+    static const char *const refused[] = {
+        [3] = "Q4_1",    [6] = "Q5_0",     [7] = "Q5_1",   [9] = "Q8_1",    [10] = "Q2_K",
+        [11] = "Q3_K",   [13] = "Q5_K",    [14] = "Q6_K",  [15] = "Q8_K",   [16] = "IQ2_XXS",
+        [17] = "IQ2_XS", [18] = "IQ3_XXS", [19] = "IQ1_S", [20] = "IQ4_NL", [21] = "IQ3_S",
+        [22] = "IQ2_S",  [23] = "IQ4_XS",  [29] = "IQ1_M", [34] = "TQ1_0",  [35] = "TQ2_0"};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (known[i].type == type) {
+            *dtype = known[i].dtype;
+            return true;
+        }
+    *name = type < sizeof refused / sizeof *refused ? refused[type] : NULL;
+    return false;
+}
+
+static enum vs_status read_tensor(struct vs_tensor_entry *entry, struct cursor *cursor)
+{
+    enum vs_status status;
+    uint64_t n_dims, type, dim;
+    const char *refused;
+
+    VS_TRY(read_string(&entry->name, &entry->n_name, cursor, "a tensor's name"));
+    status = vs_tensor_check_name(entry->name, entry->n_name);
+    if (status != VS_OK)
+        return vs_fail_in(status, "%s: before offset %zu", cursor->map->path, cursor->at);
+    int n_name = (int)entry->n_name;
+    VS_TRY(read_number(&n_dims, cursor, 4, "a tensor's entry"));
+    if (n_dims > VS_MAX_DIMS)
+        return vs_fail(VS_ERROR_MODEL, "%s: tensor '%.*s': %ju dimensions; at most %d are allowed",
+                       cursor->map->path, n_name, entry->name, (uintmax_t)n_dims, VS_MAX_DIMS);
+    entry->n_dims = (size_t)n_dims;
+    for (size_t i = 0; i < entry->n_dims; i++) {
+        VS_TRY(read_number(&dim, cursor, 8, "a tensor's entry"));
+        if (dim > SIZE_MAX)
+            return vs_fail(VS_ERROR_MODEL, "%s: tensor '%.*s': dimension %ju is absurd",
+                           cursor->map->path, n_name, entry->name, (uintmax_t)dim);
+        entry->shape[entry->n_dims - 1 - i] = (size_t)dim;
+    }
+    VS_TRY(read_number(&type, cursor, 4, "a tensor's entry"));
+    if (!dtype_of(&entry->dtype, &refused, type))
+        return vs_fail(VS_ERROR_MODEL,
+                       "%s: tensor '%.*s' has type %ju (%s), which is not supported; use F32, F16, "
+                       "BF16, Q8_0, Q4_0 or Q4_K",
+                       cursor->map->path, n_name, entry->name, (uintmax_t)type,
+                       refused ? refused : "unknown");
+    VS_TRY(read_number(&entry->offset, cursor, 8, "a tensor's entry"));
+    return VS_OK;
+fail:
+    return status;
+}
+
+/* The table is read twice: where the data begin is known only behind its end. */
+static enum vs_status read_tensors(struct vs_weights *weights, struct cursor cursor,
+                                   uint64_t n_tensors, uint64_t alignment)
+{
+    enum vs_status status;
+    struct vs_tensor_entry entry = {0};
+    struct cursor again = cursor;
+    const struct vs_file_map *map = cursor.map;
+
+    for (uint64_t i = 0; i < n_tensors; i++)
+        VS_TRY(read_tensor(&entry, &cursor));
+    uint64_t start = (cursor.at + alignment - 1) / alignment * alignment;
+    for (uint64_t i = 0; i < n_tensors; i++) {
+        VS_TRY(read_tensor(&entry, &again));
+        if (entry.offset % alignment)
+            return vs_fail(VS_ERROR_MODEL,
+                           "%s: tensor '%.*s': its offset %ju is no multiple of the alignment %ju",
+                           map->path, (int)entry.n_name, entry.name, (uintmax_t)entry.offset,
+                           (uintmax_t)alignment);
+        if (__builtin_add_overflow(start, entry.offset, &entry.offset))
+            entry.offset = UINT64_MAX;
+        VS_TRY(vs_weights_add(weights, map, &entry, NULL));
+    }
+    return vs_weights_check_overlap(weights);
+fail:
+    return status;
+}
+
+enum vs_status vs_gguf_read(struct vs_weights *weights, const struct vs_file_map *map)
+{
+    enum vs_status status;
+    struct cursor cursor = {map, 4};
+    uint64_t version, n_tensors, n_values, alignment = DEFAULT_ALIGNMENT;
+
+    weights->container = VS_GGUF;
+    VS_TRY(read_number(&version, &cursor, 4, "the header"));
+    VS_TRY(read_number(&n_tensors, &cursor, 8, "the header"));
+    VS_TRY(read_number(&n_values, &cursor, 8, "the header"));
+    if (version != 2 && version != 3)
+        return vs_fail(VS_ERROR_MODEL, "%s: GGUF version %ju%s; versions 2 and 3 are read",
+                       map->path, (uintmax_t)version,
+                       version && !(version & 0xffff) ? " (a big-endian file)" : "");
+    if (n_tensors > VS_MAX_TENSORS || n_values > MAX_KEY_VALUES)
+        return vs_fail(VS_ERROR_MODEL,
+                       "%s: %ju tensors and %ju key-values; at most %d and %d are read", map->path,
+                       (uintmax_t)n_tensors, (uintmax_t)n_values, VS_MAX_TENSORS, MAX_KEY_VALUES);
+    for (uint64_t i = 0; i < n_values; i++)
+        VS_TRY(read_key_value(weights, &cursor, &alignment));
+    return read_tensors(weights, cursor, n_tensors, alignment);
+fail:
+    return status;
+}
