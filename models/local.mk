@@ -21,6 +21,7 @@ models_libmodels_la_SOURCES += \
 	models/clean.c models/clean.h \
 	models/entities.c models/entities.h \
 	models/tokenizer.c models/tokenizer.h \
+	models/spiece.c models/spiece.h \
 	models/sentencepiece.cc models/sentencepiece.h \
 	models/umt5.c models/umt5.h
 

@@ -26,3 +26,11 @@ tests_golden_run_LDADD = models/libmodels.la $(JANSSON_LIBS)
 # golden handlers: norm
 tests_golden_run_SOURCES += tests/golden_norm.c
 EXTRA_DIST += tests/golden
+
+# prompts: cleaning and tokenizer
+check_PROGRAMS += tests/check_text
+tests_check_text_SOURCES = tests/check_text.c
+nodist_EXTRA_tests_check_text_SOURCES = force_cxx_link.cc
+tests_check_text_LDADD = $(tests_ldadd)
+tests_check_text_CFLAGS = $(tests_cflags)
+TESTS += tests/check_text
