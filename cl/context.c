@@ -24,6 +24,8 @@ enum vs_status vs_context_create(struct vs_context **out, const char *spec)
     VS_TRY(vs_device_id(&context->device, &context->info));
     if (context->info.type == VS_DEVICE_GPU)
         context->flops_per_launch = gpu_flops_per_launch;
+    VS_CL(context, clGetDeviceInfo(context->device, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT,
+                                   sizeof context->vector_width, &context->vector_width, NULL));
     context->context = clCreateContext(NULL, 1, &context->device, NULL, NULL, &error);
     if (!context->context) {
         status = vs_cl_fail(error, "clCreateContext", context);
@@ -56,6 +58,11 @@ void vs_context_free(struct vs_context *context)
 const struct vs_device_info *vs_context_device(const struct vs_context *context)
 {
     return &context->info;
+}
+
+unsigned vs_context_vector_width(const struct vs_context *context)
+{
+    return context->vector_width;
 }
 
 enum vs_status vs_context_finish(struct vs_context *context)

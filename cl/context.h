@@ -11,6 +11,10 @@
 /* Waits until everything enqueued has run. */
 VS_CHECK enum vs_status vs_context_finish(struct vs_context *context);
 
+/* float32 lanes of the device's own vectors (16 with AVX-512, 8 with AVX2, 1 on most GPUs): the
+ * shape of a CPU's register tiles follows from it. */
+unsigned vs_context_vector_width(const struct vs_context *context);
+
 /* Device memory held by buffers of this context now, and at most so far, in bytes. */
 size_t vs_context_allocated_bytes(const struct vs_context *context);
 size_t vs_context_peak_bytes(const struct vs_context *context);

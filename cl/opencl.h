@@ -36,6 +36,7 @@ struct vs_context {
     cl_command_queue queue;
     struct vs_program *programs; /* built so far, a list */
     size_t allocated_bytes, peak_bytes;
+    cl_uint vector_width;
     double flops_per_launch; /* longest launch, in arithmetic operations; 0: no limit */
 };
 

@@ -8,13 +8,14 @@ kernel_files =
 # common: elementary functions, float64 tables, sums in the contract's order
 kernels_libkernels_la_SOURCES += \
 	kernels/common/vmath.h kernels/common/vmath_host.h kernels/common/reduce.h \
+	kernels/common/span.h \
 	kernels/common/math64.c kernels/common/math64.h
 kernel_headers = kernels/common/vmath.h kernels/common/reduce.clh
 
 # convert: number formats, rows of a table
 kernels_libkernels_la_SOURCES += \
 	kernels/convert/dtype.c kernels/convert/dtype.h \
-	kernels/convert/convert.c kernels/convert/convert_ref.c kernels/convert/convert.h
+	kernels/convert/convert.c kernels/convert/convert.h
 kernel_files += kernels/convert/convert.cl
 kernel_headers += kernels/convert/widen.clh
 

@@ -47,7 +47,7 @@ models_libmodels_la_SOURCES += \
 
 lib_LTLIBRARIES += libvideossm.la
 libvideossm_la_SOURCES =
-nodist_EXTRA_libvideossm_la_SOURCES = force_cxx_link.cc
+nodist_EXTRA_libvideossm_la_SOURCES = force_cxx_library.cc
 libvideossm_la_LIBADD = models/libmodels.la
 libvideossm_la_LDFLAGS = $(AM_LDFLAGS) -version-info $(LIBVIDEOSSM_VERSION_INFO)
 

@@ -12,6 +12,7 @@
 #include <jansson.h>
 
 #include "cl/buffer.h"
+#include "kernels/convert/convert.h"
 #include "models/weights.h"
 
 struct golden {
@@ -61,6 +62,9 @@ struct vs_span golden_device(struct golden *golden, const float *host, size_t n)
 float *golden_read(struct golden *golden, struct vs_span span, size_t n);
 struct vs_buffer *golden_int_buffer(struct golden *golden, const int32_t *host, size_t n);
 
+/* An input as weight matrix [dim 0, all others], in the format of the file. */
+const struct vs_weight *golden_weight(struct golden *golden, const char *name);
+
 /* Hands over an output by full name ("out.y") for comparison at the case's tolerance. Every out.*
  * tensor must be handed over in full. */
 void golden_compare(struct golden *golden, const char *name, const float *got, size_t n);
@@ -73,5 +77,7 @@ void golden_defer(struct golden *golden, void (*release)(void *), void *object);
 
 /* Handlers of each room, ended by {NULL, NULL}. */
 extern const struct golden_op golden_ops_norm[];
+extern const struct golden_op golden_ops_gemm[];
+extern const struct golden_op golden_ops_pointwise[];
 
 #endif

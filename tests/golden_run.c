@@ -15,6 +15,8 @@
 
 static const struct golden_op *const rooms[] = {
     golden_ops_norm,
+    golden_ops_gemm,
+    golden_ops_pointwise,
 };
 
 static const struct golden_op *find_op(const char *op)

@@ -34,3 +34,20 @@ nodist_EXTRA_tests_check_text_SOURCES = force_cxx_link.cc
 tests_check_text_LDADD = $(tests_ldadd)
 tests_check_text_CFLAGS = $(tests_cflags)
 TESTS += tests/check_text
+
+# convert, gemm, pointwise
+check_PROGRAMS += tests/check_convert tests/check_gemm tests/check_pointwise
+TESTS += tests/check_convert tests/check_gemm tests/check_pointwise
+tests_check_convert_SOURCES = tests/check_convert.c
+nodist_EXTRA_tests_check_convert_SOURCES = force_cxx_link.cc
+tests_check_convert_CFLAGS = $(tests_cflags)
+tests_check_convert_LDADD = $(tests_ldadd)
+tests_check_gemm_SOURCES = tests/check_gemm.c
+nodist_EXTRA_tests_check_gemm_SOURCES = force_cxx_link.cc
+tests_check_gemm_CFLAGS = $(tests_cflags)
+tests_check_gemm_LDADD = $(tests_ldadd)
+tests_check_pointwise_SOURCES = tests/check_pointwise.c
+nodist_EXTRA_tests_check_pointwise_SOURCES = force_cxx_link.cc
+tests_check_pointwise_CFLAGS = $(tests_cflags)
+tests_check_pointwise_LDADD = $(tests_ldadd)
+tests_golden_run_SOURCES += tests/golden_gemm.c tests/golden_pointwise.c

@@ -32,6 +32,15 @@ VS_CHECK enum vs_status vs_linear_run(struct vs_context *context, struct vs_span
                                       struct vs_span x, size_t n_rows,
                                       const struct vs_linear *linear);
 
+/* The ways to compute it, all with the same bits; for tests, `validate` and `bench`. Variant 0 is
+ * the plain one. NULL past the last. */
+const char *vs_linear_variant_name(size_t variant);
+
+/* vs_linear_run() by the variant of that number. */
+VS_CHECK enum vs_status vs_linear_run_variant(struct vs_context *context, struct vs_span out,
+                                              struct vs_span x, size_t n_rows,
+                                              const struct vs_linear *linear, size_t variant);
+
 /* The oracle: the same in plain C. weight is float32 (already widened). Optional pointers NULL. */
 struct vs_linear_ref {
     const float *weight, *bias, *residual, *gate;

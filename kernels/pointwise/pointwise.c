@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pointwise.c - launchers of the element-by-element operations. */
+#include "kernels/pointwise/pointwise.h"
+
+#include <stdint.h>
+
+#include "cl/launch.h"
+#include "kernels/common/span.h"
+#include "kernels/sources.h"
+
+enum { CHECKED_PER_ITEM = 4096 };
+
+
+static size_t ceil_div(size_t a, size_t b)
+{
+    return a / b + (a % b != 0);
+}
+
+static void begin(struct vs_launch *launch, struct vs_context *context, const char *kernel)
+{
+    vs_launch_begin(launch, context, &vs_source_pointwise, kernel, "%s", "");
+}
+
+enum vs_status vs_activation_run(struct vs_context *context, struct vs_span out,
+                                 struct vs_span x, size_t n, enum vs_activation f)
+{
+    enum vs_status status = VS_OK;
+    struct vs_launch launch;
+    VS_TRY(vs_span_check(out, 1, n, "activation: output"));
+    VS_TRY(vs_span_check(x, 1, n, "activation: input"));
+    begin(&launch, context, "activation");
+    vs_launch_span(&launch, out);
+    vs_launch_span(&launch, x);
+    vs_launch_size(&launch, n);
+    vs_launch_int(&launch, (int)f);
+    VS_TRY(vs_launch_run(&launch, 1, (size_t[]){ceil_div(n, 16)}, NULL, 30.0 * (double)n));
+fail:
+    return status;
+}
+
+enum vs_status vs_add_run(struct vs_context *context, struct vs_span out, struct vs_span a,
+                          struct vs_span b, size_t n, size_t n_b)
+{
+    enum vs_status status = VS_OK;
+    struct vs_launch launch;
+    if (!n_b || n % n_b)
+        return vs_fail(VS_ERROR_RUNTIME, "add: %zu elements cannot be repeated over %zu", n_b, n);
+    VS_TRY(vs_span_check(out, 1, n, "add: output"));
+    VS_TRY(vs_span_check(a, 1, n, "add: first input"));
+    VS_TRY(vs_span_check(b, 1, n_b, "add: second input"));
+    begin(&launch, context, "add");
+    vs_launch_span(&launch, out);
+    vs_launch_span(&launch, a);
+    vs_launch_span(&launch, b);
+    vs_launch_size(&launch, n_b);
+    VS_TRY(vs_launch_run(&launch, 1, (size_t[]){n}, NULL, (double)n));
+fail:
+    return status;
+}
+
+enum vs_status vs_sampler_x0_run(struct vs_context *context, struct vs_span out, struct vs_span x,
+                                 struct vs_span flow, float sigma, size_t n)
+{
+    enum vs_status status = VS_OK;
+    struct vs_launch launch;
+    VS_TRY(vs_span_check(out, 1, n, "sampler: output"));
+    VS_TRY(vs_span_check(x, 1, n, "sampler: latents"));
+    VS_TRY(vs_span_check(flow, 1, n, "sampler: flow"));
+    begin(&launch, context, "sampler_x0");
+    vs_launch_span(&launch, out);
+    vs_launch_span(&launch, x);
+    vs_launch_span(&launch, flow);
+    vs_launch_float(&launch, sigma);
+    VS_TRY(vs_launch_run(&launch, 1, (size_t[]){n}, NULL, 2.0 * (double)n));
+fail:
+    return status;
+}
+
+enum vs_status vs_sampler_renoise_run(struct vs_context *context, struct vs_span out,
+                                      struct vs_span x0, struct vs_span noise, float sigma,
+                                      size_t n)
+{
+    enum vs_status status = VS_OK;
+    struct vs_launch launch;
+    VS_TRY(vs_span_check(out, 1, n, "sampler: output"));
+    VS_TRY(vs_span_check(x0, 1, n, "sampler: clean latents"));
+    VS_TRY(vs_span_check(noise, 1, n, "sampler: noise"));
+    begin(&launch, context, "sampler_renoise");
+    vs_launch_span(&launch, out);
+    vs_launch_span(&launch, x0);
+    vs_launch_span(&launch, noise);
+    vs_launch_float(&launch, sigma);
+    vs_launch_float(&launch, 1.0f - sigma);
+    VS_TRY(vs_launch_run(&launch, 1, (size_t[]){n}, NULL, 3.0 * (double)n));
+fail:
+    return status;
+}
+
+/* Both directions: same arguments, same work split. */
+static enum vs_status move_patches(struct vs_context *context, const char *kernel,
+                                   struct vs_span out, struct vs_span x, size_t n_frames,
+                                   size_t n_channels, size_t rows, size_t columns)
+{
+    enum vs_status status = VS_OK;
+    struct vs_launch launch;
+    size_t n_planes, height, width, plane;
+    if (!vs_mul_ok(n_frames, n_channels, &n_planes) || !vs_mul_ok(2, rows, &height) ||
+        !vs_mul_ok(2, columns, &width) || !vs_mul_ok(height, width, &plane))
+        return vs_fail(VS_ERROR_RUNTIME, "%s: %zu frames of %zu x %zu patches exceed the address "
+                                         "space", kernel, n_frames, rows, columns);
+    VS_TRY(vs_span_check(out, n_planes, plane, "patches: output"));
+    VS_TRY(vs_span_check(x, n_planes, plane, "patches: input"));
+    begin(&launch, context, kernel);
+    vs_launch_span(&launch, out);
+    vs_launch_span(&launch, x);
+    vs_launch_size(&launch, n_channels);
+    vs_launch_size(&launch, rows);
+    vs_launch_size(&launch, columns);
+    VS_TRY(vs_launch_run(&launch, 3, (size_t[]){width, height, n_planes}, NULL,
+                         (double)n_planes * (double)plane));
+fail:
+    return status;
+}
+
+enum vs_status vs_patchify_run(struct vs_context *context, struct vs_span out, struct vs_span x,
+                               size_t n_frames, size_t n_channels, size_t rows, size_t columns)
+{
+    return move_patches(context, "patchify", out, x, n_frames, n_channels, rows, columns);
+}
+
+enum vs_status vs_unpatchify_run(struct vs_context *context, struct vs_span out,
+                                 struct vs_span x, size_t n_frames, size_t n_channels,
+                                 size_t rows, size_t columns)
+{
+    return move_patches(context, "unpatchify", out, x, n_frames, n_channels, rows, columns);
+}
+
+enum vs_status vs_scatter_rows_run(struct vs_context *context, struct vs_span out,
+                                   struct vs_span x, const struct vs_buffer *slots,
+                                   size_t first_slot, size_t rows_per_slot, size_t n_rows,
+                                   size_t n_channels)
+{
+    enum vs_status status = VS_OK;
+    struct vs_launch launch;
+    if (!rows_per_slot)
+        return vs_fail(VS_ERROR_RUNTIME, "scatter: slots of no rows");
+    size_t n_slots = ceil_div(n_rows, rows_per_slot);
+    size_t available = slots ? vs_buffer_bytes(slots) / sizeof(int32_t) : 0;
+    if (first_slot > available || n_slots > available - first_slot)
+        return vs_fail(VS_ERROR_RUNTIME, "scatter: slots %zu to %zu of a table of %zu",
+                       first_slot, first_slot + n_slots, available);
+    VS_TRY(vs_span_check(x, n_rows, n_channels, "scatter: input"));
+    /* Where rows go is known to the device alone; at least as many must fit. */
+    VS_TRY(vs_span_check(out, n_rows, n_channels, "scatter: output"));
+    begin(&launch, context, "scatter_rows");
+    vs_launch_span(&launch, out);
+    vs_launch_span(&launch, x);
+    vs_launch_buffer(&launch, slots);
+    vs_launch_size(&launch, first_slot);
+    vs_launch_size(&launch, rows_per_slot);
+    vs_launch_size(&launch, n_channels);
+    VS_TRY(vs_launch_run(&launch, 2, (size_t[]){n_channels, n_rows}, NULL,
+                         (double)n_rows * (double)n_channels));
+fail:
+    return status;
+}
+
+enum vs_status vs_check_finite_run(struct vs_context *context, const struct vs_buffer *flags,
+                                   size_t index, struct vs_span x, size_t n)
+{
+    enum vs_status status = VS_OK;
+    struct vs_launch launch;
+    if (!flags || index >= vs_buffer_bytes(flags) / sizeof(int32_t))
+        return vs_fail(VS_ERROR_RUNTIME, "check for NaN: no flag %zu", index);
+    VS_TRY(vs_span_check(x, 1, n, "check for NaN: input"));
+    begin(&launch, context, "check_finite");
+    vs_launch_buffer(&launch, flags);
+    vs_launch_size(&launch, index);
+    vs_launch_span(&launch, x);
+    vs_launch_size(&launch, n);
+    VS_TRY(vs_launch_run(&launch, 1, (size_t[]){ceil_div(n, CHECKED_PER_ITEM)}, NULL, (double)n));
+fail:
+    return status;
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * check_gemm.c - every variant of linear layers against the oracle, bit for bit. */
+#include "tests/check_common.h"
+
+#include <stdlib.h>
+
+#include "kernels/gemm/gemm.h"
+
+/* A matrix of format dtype with sane values: random quants, scales near 1. */
+static uint8_t *random_matrix(enum vs_dtype dtype, size_t n)
+{
+    const struct vs_dtype_info *info = vs_dtype_info(dtype);
+    size_t n_blocks = n / info->n_elements, n_bytes = n_blocks * info->n_bytes;
+    uint8_t *bytes = malloc(n_bytes ? n_bytes : 1);
+    ck_assert_ptr_nonnull(bytes);
+    for (size_t i = 0; i < n_bytes; i++)
+        bytes[i] = (uint8_t)check_random();
+    for (size_t b = 0; b < n_blocks; b++) {
+        uint8_t *block = bytes + b * info->n_bytes;
+        switch (dtype) {
+        case VS_F32:
+            block[3] = (uint8_t)((block[3] & 0x80) | 0x3e); /* 0.125 .. 0.5 and near */
+            break;
+        case VS_F16:
+            block[1] = (uint8_t)((block[1] & 0x83) | 0x30);
+            break;
+        case VS_BF16:
+            block[1] = (uint8_t)((block[1] & 0x80) | 0x3e);
+            break;
+        default: /* scales of blocks, f16 */
+            block[1] = (uint8_t)((block[1] & 0x83) | 0x14);
+            if (dtype == VS_Q4_K)
+                block[3] = (uint8_t)((block[3] & 0x83) | 0x14);
+        }
+    }
+    return bytes;
+}
+
+struct problem {
+    size_t m, n, k;
+    enum vs_dtype dtype;
+    enum vs_epilogue epilogue;
+    bool bias, in_place;
+    size_t rows_per_gate;
+};
+
+static void compare(const struct problem *p)
+{
+    size_t m = p->m, n = p->n, k = p->k;
+    size_t n_gates = p->rows_per_gate ? (m + p->rows_per_gate - 1) / p->rows_per_gate : 1;
+    uint8_t *matrix = random_matrix(p->dtype, n * k);
+    float *x = check_floats(m * k, 1), *bias = check_floats(n, 1), *wide = check_nans(n * k);
+    float *residual = check_floats(m * n, 1), *gate = check_floats(n_gates * n, 1);
+    float *want = check_nans(m * n);
+    vs_dtype_widen(wide, matrix, p->dtype, n * k);
+    struct vs_linear_ref ref = {.weight = wide,
+                                .bias = p->bias ? bias : NULL,
+                                .residual = residual,
+                                .gate = gate,
+                                .n_columns = k,
+                                .n_outputs = n,
+                                .epilogue = p->epilogue,
+                                .rows_per_gate = p->rows_per_gate};
+    vs_linear_ref(want, x, m, &ref);
+
+    struct vs_weight weight;
+    check_ok(vs_weight_create(&weight, check_context, matrix, p->dtype, n, k));
+    struct check_buffer dx = check_upload(x, m * k), dbias = check_upload(bias, n);
+    struct check_buffer dgate = check_upload(gate, n_gates * n);
+    for (size_t variant = 0; vs_linear_variant_name(variant); variant++)
+        for (int run = 0; run < 2; run++) {
+            struct check_buffer dresidual = check_upload(residual, m * n);
+            struct check_buffer out =
+                p->in_place ? dresidual : check_upload(NULL, m * n);
+            struct vs_linear linear = {.weight = &weight,
+                                       .bias = p->bias ? dbias.span : (struct vs_span){0},
+                                       .epilogue = p->epilogue,
+                                       .residual = dresidual.span,
+                                       .gate = dgate.span,
+                                       .rows_per_gate = p->rows_per_gate};
+            check_ok(vs_linear_run_variant(check_context, out.span, dx.span, m, &linear, variant));
+            check_bits(&out, want, "%s, [%zu, %zu] x [%zu, %zu] %s, epilogue %d, run %d",
+                       vs_linear_variant_name(variant), m, k, n, k, vs_dtype_info(p->dtype)->name,
+                       (int)p->epilogue, run);
+            check_free(&out);
+            if (!p->in_place)
+                check_free(&dresidual);
+        }
+    check_free(&dx), check_free(&dbias), check_free(&dgate);
+    vs_weight_free(&weight);
+    free(matrix), free(x), free(bias), free(wide), free(residual), free(gate), free(want);
+}
+
+/* Each extent alone: 1, primes, both sides of tile edges, blocks of 256 in k, sweeps of 252 rows. */
+START_TEST(odd_sizes)
+{
+    static const size_t sizes[][3] = {
+        {1, 1, 1},    {3, 5, 7},     {6, 16, 256},  {7, 17, 257},  {5, 15, 255},   {12, 32, 512},
+        {13, 33, 8},  {11, 31, 513}, {1, 64, 640},  {72, 48, 16},  {2, 7, 1031},   {253, 16, 31},
+        {252, 19, 3}, {509, 3, 300}, {72, 192, 192}, {1, 200, 96}, {24, 100, 1536},
+    };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct problem p = {sizes[i][0], sizes[i][1], sizes[i][2], (enum vs_dtype)_i};
+        p.bias = i % 2 == 0;
+        size_t block = vs_dtype_info(p.dtype)->n_elements;
+        p.k = (p.k + block - 1) / block * block;
+        compare(&p);
+    }
+}
+END_TEST
+
+START_TEST(random_sizes)
+{
+    for (int i = 0; i < 6; i++) {
+        struct problem p = {1 + check_random_below(90), 1 + check_random_below(90),
+                            1 + check_random_below(700), (enum vs_dtype)check_random_below(3),
+                            (enum vs_epilogue)check_random_below(VS_EPILOGUE_MULTIPLY + 1)};
+        p.bias = check_random_below(2);
+        p.rows_per_gate = check_random_below(20);
+        compare(&p);
+    }
+}
+END_TEST
+
+START_TEST(epilogues)
+{
+    for (size_t rows_per_gate = 0; rows_per_gate < 15; rows_per_gate += 7) {
+        struct problem p = {29, 37, 270, VS_BF16, (enum vs_epilogue)(_i / 2)};
+        p.bias = _i % 2;
+        p.rows_per_gate = rows_per_gate;
+        compare(&p);
+        if (p.epilogue >= VS_EPILOGUE_RESIDUAL) {
+            p.in_place = true;
+            compare(&p);
+        }
+    }
+}
+END_TEST
+
+START_TEST(nothing_to_do)
+{
+    struct problem no_rows = {0, 5, 7, VS_F32}, no_columns = {5, 0, 7, VS_F32};
+    struct problem no_sum = {5, 7, 0, VS_F32, .bias = true};
+    compare(&no_rows);
+    compare(&no_columns);
+    compare(&no_sum);
+}
+END_TEST
+
+START_TEST(bad_arguments_are_refused)
+{
+    static const float zeros[64];
+    struct vs_weight weight;
+    check_ok(vs_weight_create(&weight, check_context, zeros, VS_F32, 4, 8));
+    struct vs_buffer *buffer, *small;
+    check_ok(vs_floats_create(&buffer, check_context, NULL, 64));
+    check_ok(vs_floats_create(&small, check_context, zeros, 3));
+    struct vs_span out = vs_span_of(buffer), x = vs_span_at(buffer, 32), none = {0};
+    const struct vs_linear good = {.weight = &weight};
+    check_ok(vs_linear_run(check_context, out, x, 4, &good));
+    ck_assert_int_eq(vs_linear_run(check_context, out, x, 5, &good), VS_ERROR_RUNTIME);
+    ck_assert_int_eq(vs_linear_run(check_context, none, x, 4, &good), VS_ERROR_RUNTIME);
+    ck_assert_int_eq(vs_linear_run(check_context, out, none, 4, &good), VS_ERROR_RUNTIME);
+    ck_assert_int_eq(vs_linear_run(check_context, out, x, SIZE_MAX / 2, &good), VS_ERROR_RUNTIME);
+    struct vs_linear bad = good;
+    bad.bias = vs_span_of(small);
+    ck_assert_int_eq(vs_linear_run(check_context, out, x, 4, &bad), VS_ERROR_RUNTIME);
+    bad = good;
+    bad.epilogue = VS_EPILOGUE_RESIDUAL;
+    ck_assert_int_eq(vs_linear_run(check_context, out, x, 4, &bad), VS_ERROR_RUNTIME);
+    bad.epilogue = VS_EPILOGUE_GATED;
+    bad.residual = vs_span_of(buffer);
+    bad.gate = vs_span_of(small);
+    ck_assert_int_eq(vs_linear_run(check_context, out, x, 4, &bad), VS_ERROR_RUNTIME);
+    bad.gate = vs_span_of(buffer);
+    check_ok(vs_linear_run(check_context, out, x, 4, &bad));
+    vs_buffer_free(buffer), vs_buffer_free(small);
+    vs_weight_free(&weight);
+}
+END_TEST
+
+static void add_tests(TCase *tests)
+{
+    tcase_add_loop_test(tests, odd_sizes, VS_F32, VS_Q4_K + 1);
+    tcase_add_test(tests, random_sizes);
+    tcase_add_loop_test(tests, epilogues, 0, 2 * (VS_EPILOGUE_MULTIPLY + 1));
+    tcase_add_test(tests, nothing_to_do);
+    tcase_add_test(tests, bad_arguments_are_refused);
+}
+
+int main(void)
+{
+    return check_main("gemm", add_tests);
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * check_pointwise.c - element-by-element operations against their oracles. */
+#include "tests/check_common.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/pointwise/pointwise.h"
+
+static const size_t counts[] = {1, 2, 15, 16, 17, 31, 255, 1000};
+enum { N_COUNTS = sizeof counts / sizeof *counts };
+
+START_TEST(activation_equals_oracle)
+{
+    static const float special[] = {0.0f,  -0.0f, 1e-8f,  -1e-8f,  30.0f,     -30.0f,   88.5f,
+                                    -88.f, 1e3f,  -1e3f,  3e38f,   -3e38f,    INFINITY, -INFINITY,
+                                    NAN,   -87.4f, 1e-30f, -100.5f, 0x1p-126f, 103.0f};
+    enum { N_SPECIAL = sizeof special / sizeof *special };
+    enum vs_activation f = (enum vs_activation)(_i / N_COUNTS);
+    size_t n = counts[_i % N_COUNTS];
+    float *x = check_floats(n, 4), *want = check_nans(n);
+    for (size_t i = 0; i < n && i < N_SPECIAL; i++)
+        x[n - 1 - i] = special[i];
+    vs_activation_ref(want, x, n, f);
+    struct check_buffer dx = check_upload(x, n), out = check_upload(NULL, n);
+    check_ok(vs_activation_run(check_context, out.span, dx.span, n, f));
+    check_bits(&out, want, "activation %d n=%zu", (int)f, n);
+    check_ok(vs_activation_run(check_context, dx.span, dx.span, n, f));
+    check_bits(&dx, want, "activation %d in place n=%zu", (int)f, n);
+    check_free(&dx), check_free(&out);
+    free(x), free(want);
+}
+END_TEST
+
+START_TEST(add_equals_oracle)
+{
+    size_t n_b = counts[_i], n = 3 * n_b;
+    float *a = check_floats(n, 1), *b = check_floats(n_b, 1), *want = check_nans(n);
+    vs_add_ref(want, a, b, n, n_b);
+    struct check_buffer da = check_upload(a, n), db = check_upload(b, n_b);
+    struct check_buffer out = check_upload(NULL, n);
+    check_ok(vs_add_run(check_context, out.span, da.span, db.span, n, n_b));
+    check_bits(&out, want, "add %zu + %zu", n, n_b);
+    ck_assert_int_eq(vs_add_run(check_context, out.span, da.span, db.span, n, 0),
+                     VS_ERROR_RUNTIME);
+    ck_assert_int_eq(vs_add_run(check_context, out.span, da.span, db.span, n, n + 1),
+                     VS_ERROR_RUNTIME);
+    check_free(&da), check_free(&db), check_free(&out);
+    free(a), free(b), free(want);
+}
+END_TEST
+
+START_TEST(sampler_equals_oracle)
+{
+    static const float sigmas[] = {1.0f, 0.9375f, 0.8333333f, 0.625f, 0.0f};
+    size_t n = counts[_i];
+    float *x = check_floats(n, 1), *y = check_floats(n, 1), *want = check_nans(n);
+    struct check_buffer dx = check_upload(x, n), dy = check_upload(y, n);
+    for (size_t i = 0; i < sizeof sigmas / sizeof *sigmas; i++) {
+        struct check_buffer out = check_upload(NULL, n);
+        vs_sampler_x0_ref(want, x, y, sigmas[i], n);
+        check_ok(vs_sampler_x0_run(check_context, out.span, dx.span, dy.span, sigmas[i], n));
+        check_bits(&out, want, "x0 sigma=%g", (double)sigmas[i]);
+        vs_sampler_renoise_ref(want, x, y, sigmas[i], n);
+        check_ok(vs_sampler_renoise_run(check_context, out.span, dx.span, dy.span, sigmas[i], n));
+        check_bits(&out, want, "renoise sigma=%g", (double)sigmas[i]);
+        check_free(&out);
+    }
+    check_free(&dx), check_free(&dy);
+    free(x), free(y), free(want);
+}
+END_TEST
+
+START_TEST(patches_equal_oracle)
+{
+    static const size_t shapes[][4] = {{1, 1, 1, 1}, {2, 16, 3, 5}, {3, 5, 4, 1}, {1, 3, 7, 2}};
+    size_t f = shapes[_i][0], c = shapes[_i][1], rows = shapes[_i][2], columns = shapes[_i][3];
+    size_t n = f * c * rows * columns * 4;
+    float *x = check_floats(n, 1), *want = check_nans(n);
+    struct check_buffer dx = check_upload(x, n), out = check_upload(NULL, n);
+    vs_patchify_ref(want, x, f, c, rows, columns);
+    check_ok(vs_patchify_run(check_context, out.span, dx.span, f, c, rows, columns));
+    check_bits(&out, want, "patchify %d", _i);
+    vs_unpatchify_ref(want, x, f, c, rows, columns);
+    check_ok(vs_unpatchify_run(check_context, out.span, dx.span, f, c, rows, columns));
+    check_bits(&out, want, "unpatchify %d", _i);
+    ck_assert_int_eq(vs_patchify_run(check_context, out.span, dx.span, f, c, rows, 40 * columns),
+                     VS_ERROR_RUNTIME);
+    ck_assert_int_eq(vs_patchify_run(check_context, out.span, dx.span, f, c, SIZE_MAX / 2, 4),
+                     VS_ERROR_RUNTIME);
+    check_free(&dx), check_free(&out);
+    free(x), free(want);
+}
+END_TEST
+
+/* 7 rows, 3 to a slot, from entry 1 of the table on; the rest of the ring stays as it was. */
+START_TEST(rows_go_to_their_slots)
+{
+    enum { PER_SLOT = 3, N_SLOTS = 6, N_ROWS = 7 };
+    static const int32_t slots[] = {0, 4, 1, 5};
+    size_t c = counts[_i], n = N_SLOTS * PER_SLOT * c;
+    float *x = check_floats(N_ROWS * c, 1), *want = check_nans(n);
+    for (size_t r = 0; r < N_ROWS; r++) {
+        size_t to = (size_t)slots[1 + r / PER_SLOT] * PER_SLOT + r % PER_SLOT;
+        memcpy(want + to * c, x + r * c, c * sizeof *x);
+    }
+    struct check_buffer dx = check_upload(x, N_ROWS * c), out = check_upload(NULL, n);
+    struct vs_buffer *table = check_ints(slots, 4);
+    check_ok(vs_scatter_rows_run(check_context, out.span, dx.span, table, 1, PER_SLOT, N_ROWS, c));
+    check_bits(&out, want, "scatter C=%zu", c);
+    ck_assert_int_eq(
+        vs_scatter_rows_run(check_context, out.span, dx.span, table, 2, PER_SLOT, N_ROWS, c),
+        VS_ERROR_RUNTIME);
+    ck_assert_int_eq(vs_scatter_rows_run(check_context, out.span, dx.span, table, 1, 0, N_ROWS, c),
+                     VS_ERROR_RUNTIME);
+    vs_buffer_free(table);
+    check_free(&dx), check_free(&out);
+    free(x), free(want);
+}
+END_TEST
+
+static int32_t flag_of(const float *x, size_t n)
+{
+    static const int32_t clear[] = {0, 0, 0};
+    int32_t flags[3];
+    struct vs_buffer *buffer = check_ints(clear, 3);
+    struct check_buffer dx = check_upload(x, n);
+    check_ok(vs_check_finite_run(check_context, buffer, 1, dx.span, n));
+    check_ok(vs_buffer_read(buffer, 0, flags, sizeof flags));
+    ck_assert_int_eq(flags[0] | flags[2], 0);
+    ck_assert_int_eq(vs_check_finite_run(check_context, buffer, 3, dx.span, n), VS_ERROR_RUNTIME);
+    vs_buffer_free(buffer);
+    check_free(&dx);
+    return flags[1];
+}
+
+/* The buffer's guards are NaN, so a check that reads beyond its n values shows as well. */
+START_TEST(infinities_and_nan_are_found)
+{
+    static const size_t sizes[] = {1, 2, 4095, 4096, 4097, 10000};
+    static const float bad[] = {INFINITY, -INFINITY, NAN};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        size_t n = sizes[i];
+        float *x = check_floats(n, 1e30f);
+        ck_assert_int_eq(flag_of(x, n), 0);
+        for (size_t j = 0; j < 3; j++) {
+            const size_t places[] = {0, n / 2, n - 1};
+            for (size_t at = 0; at < 3; at++) {
+                float good = x[places[at]];
+                x[places[at]] = bad[j];
+                ck_assert_int_eq(flag_of(x, n), 1);
+                x[places[at]] = good;
+            }
+        }
+        free(x);
+    }
+}
+END_TEST
+
+static void add_tests(TCase *tests)
+{
+    tcase_add_loop_test(tests, activation_equals_oracle, 0, (VS_SIGMOID + 1) * N_COUNTS);
+    tcase_add_loop_test(tests, add_equals_oracle, 0, N_COUNTS);
+    tcase_add_loop_test(tests, sampler_equals_oracle, 0, N_COUNTS);
+    tcase_add_loop_test(tests, patches_equal_oracle, 0, 4);
+    tcase_add_loop_test(tests, rows_go_to_their_slots, 0, N_COUNTS);
+    tcase_add_test(tests, infinities_and_nan_are_found);
+}
+
+int main(void)
+{
+    return check_main("pointwise", add_tests);
+}
