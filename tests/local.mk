@@ -51,3 +51,15 @@ nodist_EXTRA_tests_check_pointwise_SOURCES = force_cxx_link.cc
 tests_check_pointwise_CFLAGS = $(tests_cflags)
 tests_check_pointwise_LDADD = $(tests_ldadd)
 tests_golden_run_SOURCES += tests/golden_gemm.c tests/golden_pointwise.c
+
+# conv, pixels
+check_PROGRAMS += tests/check_conv tests/check_pixels
+TESTS += tests/check_conv tests/check_pixels
+tests_check_conv_SOURCES = tests/check_conv.c
+nodist_EXTRA_tests_check_conv_SOURCES = force_cxx_link.cc
+tests_check_conv_CFLAGS = $(tests_cflags)
+tests_check_conv_LDADD = $(tests_ldadd)
+tests_check_pixels_SOURCES = tests/check_pixels.c
+nodist_EXTRA_tests_check_pixels_SOURCES = force_cxx_link.cc
+tests_check_pixels_CFLAGS = $(tests_cflags)
+tests_check_pixels_LDADD = $(tests_ldadd)

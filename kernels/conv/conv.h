@@ -11,8 +11,9 @@
 #include "cl/buffer.h"
 #include "kernels/convert/dtype.h"
 
-/* Weights repacked for the kernels; made from the file's [out, in, kt, kh, kw] ([out, in, kh, kw]
- * has kt 1). Float32, denormals flushed. */
+/* Weights repacked for the kernels (conv.cl says how); made from the file's [out, in, kt, kh, kw]
+ * ([out, in, kh, kw] has kt 1). Float32, denormals flushed. data is read during the call only.
+ * VS_ERROR_MODEL for a block format or an empty or absurd shape, VS_ERROR_MEMORY. */
 struct vs_conv_weight {
     struct vs_buffer *buffer;
     size_t n_in, n_out;
@@ -37,15 +38,25 @@ struct vs_conv {
     size_t out_height, out_width;
     bool upsample;            /* x is read with rows and columns doubled (nearest neighbour) */
     bool split_frames;        /* output channels [0, n/2) and [n/2, n) become two frames */
-    struct vs_span residual;  /* added after the bias: residual + y; or none */
+    struct vs_span residual;  /* added after the bias: residual + y; may be out itself; or none */
 };
 
-/* Frames vs_conv_run() writes. */
+/* Frames vs_conv_run() writes; 0 when history and input together are shorter than the kernel. */
 size_t vs_conv_out_frames(const struct vs_conv *conv);
 
-/* out [out frames, out_height, out_width, n_out] (n_out / 2 channels when frames are split). */
+/* out [out frames, out_height, out_width, n_out] (n_out / 2 channels when frames are split). out
+ * may be the residual, not x or past. VS_ERROR_RUNTIME for sizes that cannot be or that pass the
+ * end of a buffer. */
 VS_CHECK enum vs_status vs_conv_run(struct vs_context *context, struct vs_span out,
                                     struct vs_span x, const struct vs_conv *conv);
+
+/* For tests and measurements: the kernels that can do it, each right for every shape. All give the
+ * same bits; vs_conv_run() picks by the device. */
+extern const char *const vs_conv_variants[];
+extern const size_t vs_conv_n_variants;
+VS_CHECK enum vs_status vs_conv_run_variant(struct vs_context *context, struct vs_span out,
+                                            struct vs_span x, const struct vs_conv *conv,
+                                            size_t variant);
 
 /* The oracle: weight in the file's order [out, in, kt, kh, kw], float32; pointers may be NULL where
  * the span may be none. */

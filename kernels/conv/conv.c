@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * conv.c - packing the weights, checking shapes, launching the convolutions. */
+#include "kernels/conv/conv.h"
+
+#include <stdlib.h>
+
+#include "cl/alloc.h"
+#include "cl/launch.h"
+#include "kernels/sources.h"
+
+enum { LARGEST = 0x7fffffff }; /* kernels keep sizes and places in a frame in int */
+
+/* As in conv.cl. */
+enum { HAS_BIAS = 1, HAS_PAST = 2, HAS_RESIDUAL = 4, DOUBLED = 8, SPLIT = 16 };
+
+enum variant { PLAIN, TILE };
+const char *const vs_conv_variants[] = {[PLAIN] = "plain", [TILE] = "tile"};
+const size_t vs_conv_n_variants = sizeof vs_conv_variants / sizeof *vs_conv_variants;
+
+/* Output channels of a panel: a vector of 16, less where that would be mostly padding. */
+static size_t panel_lanes(size_t n_out)
+{
+    return n_out <= 4 ? 4 : n_out <= 8 ? 8 : 16;
+}
+
+/* Pixels of a tile: its sums fill the 16 vector registers of AVX2 with room for the operands. */
+static size_t tile_pixels(size_t lanes)
+{
+    return lanes == 16 ? 6 : 8;
+}
+
+enum { TILES_EACH = 4 }; /* most runs of a work-item; they share 16 KiB of weights */
+
+static size_t ceil_div(size_t a, size_t b)
+{
+    return a / b + (a % b != 0);
+}
+
+/* Product of n sizes; false past LARGEST. */
+static bool small_product(size_t *product, size_t n, const size_t *sizes)
+{
+    *product = 1;
+    for (size_t i = 0; i < n; i++)
+        if (!vs_mul_ok(*product, sizes[i], product) || *product > LARGEST)
+            return false;
+    return true;
+}
+
+enum vs_status vs_conv_weight_create(struct vs_conv_weight *weight, struct vs_context *context,
+                                     const void *data, enum vs_dtype dtype, size_t n_out,
+                                     size_t n_in, const size_t kernel[3])
+{
+    enum vs_status status = VS_OK;
+    float *packed = NULL, *row = NULL;
+    const struct vs_dtype_info *info = vs_dtype_info(dtype);
+    size_t n_taps, n_k, n_panels, lanes = panel_lanes(n_out), n_packed;
+    *weight = (struct vs_conv_weight){
+        .n_in = n_in, .n_out = n_out, .kernel = {kernel[0], kernel[1], kernel[2]}};
+    if (info->n_elements != 1)
+        return vs_fail(VS_ERROR_MODEL,
+                       "a convolution has weights in the block format %s; use F32, F16 or BF16",
+                       info->name);
+    if (!small_product(&n_taps, 3, kernel) ||
+        !small_product(&n_k, 2, (size_t[]){n_taps, n_in}) || !n_k || !n_out || n_out > LARGEST)
+        return vs_fail(VS_ERROR_MODEL,
+                       "a convolution cannot have the shape [%zu, %zu, %zu, %zu, %zu]", n_out,
+                       n_in, kernel[0], kernel[1], kernel[2]);
+    n_panels = ceil_div(n_out, lanes);
+    if (!vs_mul_ok(n_panels * lanes, n_k, &n_packed) || !vs_add_ok(n_packed, n_in, &n_packed))
+        return vs_fail(VS_ERROR_MEMORY, "the weights of a convolution exceed the address space");
+
+    packed = vs_alloc(n_packed, sizeof *packed);
+    row = vs_alloc(n_k, sizeof *row);
+    if (!packed || !row) {
+        status = VS_ERROR_MEMORY;
+        goto fail;
+    }
+    for (size_t o = 0; o < n_out; o++) {
+        float *to = packed + o / lanes * n_k * lanes + o % lanes;
+        vs_dtype_widen(row, (const char *)data + o * n_k * info->n_bytes, dtype, n_k);
+        for (size_t tap = 0; tap < n_taps; tap++)
+            for (size_t c = 0; c < n_in; c++)
+                to[(tap * n_in + c) * lanes] = row[c * n_taps + tap];
+    }
+    VS_TRY(vs_floats_create(&weight->buffer, context, packed, n_packed));
+fail:
+    free(packed);
+    free(row);
+    return status;
+}
+
+void vs_conv_weight_free(struct vs_conv_weight *weight)
+{
+    vs_buffer_free(weight->buffer);
+    weight->buffer = NULL;
+}
+
+/* Output frames before they are split in two. */
+static size_t conv_frames(const struct vs_conv *conv)
+{
+    size_t n = conv->n_past + conv->n_frames, kt = conv->weight->kernel[0];
+    return n < kt ? 0 : (n - kt) / conv->stride_time + 1;
+}
+
+size_t vs_conv_out_frames(const struct vs_conv *conv)
+{
+    return conv_frames(conv) * (conv->split_frames ? 2 : 1);
+}
+
+/* Refuses a span that does not hold n_frames * height * width * n_channels elements. */
+static enum vs_status check_span(const char *what, struct vs_span span, size_t n_frames,
+                                 size_t height, size_t width, size_t n_channels)
+{
+    size_t n;
+    bool fits = span.buffer && vs_mul_ok(n_frames, height, &n) && vs_mul_ok(n, width, &n) &&
+                vs_mul_ok(n, n_channels, &n) && vs_add_ok(n, span.offset, &n) &&
+                n <= vs_buffer_bytes(span.buffer) / sizeof(float);
+    if (fits)
+        return VS_OK;
+    return vs_fail(VS_ERROR_RUNTIME,
+                   "convolution: %s [%zu, %zu, %zu, %zu] passes the end of its buffer", what,
+                   n_frames, height, width, n_channels);
+}
+
+static enum vs_status check(struct vs_span out, struct vs_span x, const struct vs_conv *conv)
+{
+    enum vs_status status = VS_OK;
+    const struct vs_conv_weight *weight = conv->weight;
+    size_t doubled = conv->upsample ? 2 : 1, n_pixels;
+    const size_t all[] = {conv->n_frames,    conv->n_past,     conv->height,   conv->width,
+                          conv->out_height,  conv->out_width,  conv->pad_top,  conv->pad_left,
+                          conv->stride_time, conv->stride};
+    bool possible = weight && weight->buffer && conv->stride_time && conv->stride &&
+                    (!conv->split_frames || weight->n_out % 2 == 0);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        possible = possible && all[i] <= LARGEST / 8;
+    possible = possible &&
+               small_product(&n_pixels, 2, (size_t[]){conv->out_height, conv->out_width}) &&
+               small_product(&n_pixels, 3, (size_t[]){conv->height, conv->width, doubled}) &&
+               /* The farthest row and column that a tile looks at, past the output's end. */
+               small_product(&n_pixels, 2, (size_t[]){conv->out_height + 16, 4 * conv->stride}) &&
+               small_product(&n_pixels, 2, (size_t[]){conv->out_width + 16, 4 * conv->stride});
+    if (!possible)
+        return vs_fail(VS_ERROR_RUNTIME, "convolution: sizes that cannot be");
+    VS_TRY(check_span("input", x, conv->n_frames, conv->height, conv->width, weight->n_in));
+    VS_TRY(check_span("output", out, conv_frames(conv), conv->out_height, conv->out_width,
+                      weight->n_out));
+    if (conv->past.buffer)
+        VS_TRY(check_span("history", conv->past, conv->n_past, conv->height, conv->width,
+                          weight->n_in));
+    if (conv->bias.buffer)
+        VS_TRY(check_span("bias", conv->bias, 1, 1, 1, weight->n_out));
+    if (conv->residual.buffer)
+        VS_TRY(check_span("residual", conv->residual, conv_frames(conv), conv->out_height,
+                          conv->out_width, weight->n_out));
+fail:
+    return status;
+}
+
+/* A convolution over single pixels does not see rows: one long row has fewer cut tiles. */
+static struct vs_conv flattened(const struct vs_conv *conv)
+{
+    struct vs_conv flat = *conv;
+    const size_t *kernel = conv->weight->kernel;
+    if (kernel[1] == 1 && kernel[2] == 1 && conv->stride == 1 && !conv->upsample &&
+        !conv->pad_top && !conv->pad_left && conv->out_height == conv->height &&
+        conv->out_width == conv->width) {
+        flat.height = flat.out_height = 1;
+        flat.width = flat.out_width = conv->height * conv->width;
+    }
+    return flat;
+}
+
+enum vs_status vs_conv_run_variant(struct vs_context *context, struct vs_span out,
+                                   struct vs_span x, const struct vs_conv *conv, size_t variant)
+{
+    enum vs_status status = VS_OK;
+    struct vs_launch launch;
+    VS_TRY(check(out, x, conv));
+
+    const struct vs_conv flat = flattened(conv);
+    const struct vs_conv_weight *weight = conv->weight;
+    const size_t *kernel = weight->kernel;
+    size_t lanes = panel_lanes(weight->n_out), n_panels = ceil_div(weight->n_out, lanes);
+    size_t pixels = tile_pixels(lanes), n_frames = conv_frames(conv);
+    size_t n_out_pixels = flat.out_height * flat.out_width;
+    int flags = (flat.bias.buffer ? HAS_BIAS : 0) | (flat.past.buffer ? HAS_PAST : 0) |
+                (flat.residual.buffer ? HAS_RESIDUAL : 0) | (flat.upsample ? DOUBLED : 0) |
+                (flat.split_frames ? SPLIT : 0);
+
+    vs_launch_begin(&launch, context, &vs_source_conv, variant == TILE ? "conv_tile" : "conv_plain",
+                    "-DVS_LANES=%zu -DVS_PIXELS=%zu -DVS_TILES=%d", lanes, pixels, TILES_EACH);
+    vs_launch_span(&launch, out);
+    vs_launch_span(&launch, x);
+    vs_launch_buffer(&launch, weight->buffer);
+    vs_launch_span(&launch, flat.bias);
+    vs_launch_span(&launch, flat.past);
+    vs_launch_span(&launch, flat.residual);
+    vs_launch_int(&launch, flags);
+    vs_launch_int(&launch, (int)weight->n_in);
+    vs_launch_int(&launch, (int)weight->n_out);
+    for (int i = 0; i < 3; i++)
+        vs_launch_int(&launch, (int)kernel[i]);
+    vs_launch_int(&launch, (int)flat.height);
+    vs_launch_int(&launch, (int)flat.width);
+    vs_launch_int(&launch, (int)flat.n_past);
+    vs_launch_int(&launch, (int)flat.stride_time);
+    vs_launch_int(&launch, (int)flat.stride);
+    vs_launch_int(&launch, (int)flat.pad_top);
+    vs_launch_int(&launch, (int)flat.pad_left);
+    vs_launch_int(&launch, (int)flat.out_height);
+    vs_launch_int(&launch, (int)flat.out_width);
+    vs_launch_size(&launch, n_frames);
+    vs_launch_size(&launch, n_panels);
+
+    double flops = 2.0 * (double)n_frames * (double)n_out_pixels * (double)weight->n_out *
+                   (double)(kernel[0] * kernel[1] * kernel[2] * weight->n_in);
+    if (variant == PLAIN)
+        return vs_launch_run(&launch, 3, (size_t[]){weight->n_out, n_out_pixels, n_frames}, NULL,
+                             flops);
+
+    /* Few runs are spread over all cores before they share weights. */
+    size_t n_runs = n_frames * flat.out_height * ceil_div(flat.out_width, pixels);
+    size_t units = vs_context_device(context)->compute_units;
+    size_t each = n_runs * n_panels / (4 * (units ? units : 1));
+    each = each < 1 ? 1 : each > TILES_EACH ? TILES_EACH : each;
+    vs_launch_int(&launch, (int)each);
+    return vs_launch_run(&launch, 2, (size_t[]){n_panels, ceil_div(n_runs, each)},
+                         (size_t[]){1, 1}, flops);
+fail:
+    return status;
+}
+
+enum vs_status vs_conv_run(struct vs_context *context, struct vs_span out, struct vs_span x,
+                           const struct vs_conv *conv)
+{
+    bool cpu = vs_context_device(context)->type == VS_DEVICE_CPU;
+    return vs_conv_run_variant(context, out, x, conv, cpu ? TILE : PLAIN);
+}
