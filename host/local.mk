@@ -1,6 +1,30 @@
 # host/: the program a person runs. Holds no arithmetic.
 
+noinst_LTLIBRARIES += host/libhost.la
+host_libhost_la_SOURCES = \
+	host/command.h host/report.c \
+	host/options.c host/options.h \
+	host/draft.c host/draft.h \
+	host/signals.c host/signals.h \
+	host/progress.c host/progress.h \
+	host/prompts.c host/prompts.h \
+	host/settings.c host/settings.h \
+	host/png_file.c host/png_file.h \
+	host/sink.c host/sink.h \
+	host/sink_png.c host/sink_sheet.c \
+	host/sink_y4m.c host/sink_y4m.h \
+	host/run.c host/run.h \
+	host/generate.c host/replay.c \
+	host/missing.c host/missing.h host/devices.c
+if HAVE_FFMPEG
+host_libhost_la_SOURCES += host/sink_mp4.c host/sink_mp4.h
+endif
+host_libhost_la_LIBADD = models/libmodels.la $(PNG_LIBS) $(JANSSON_LIBS) $(FFMPEG_LIBS)
+
 bin_PROGRAMS += videossm-cl
 videossm_cl_SOURCES = host/main.c
 nodist_EXTRA_videossm_cl_SOURCES = force_cxx_link.cc
-videossm_cl_LDADD = models/libmodels.la $(PNG_LIBS) $(JANSSON_LIBS) $(FFMPEG_LIBS)
+videossm_cl_LDADD = host/libhost.la
+
+dist_man_MANS += host/videossm-cl.1
+dist_bashcompletion_DATA = host/completion/videossm-cl

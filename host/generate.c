@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * generate.c - `videossm-cl generate`: from a prompt to a video.
+ *
+ * What can be wrong is looked for in the order of its cost: options, prompts, model files, output
+ * names, and only then the device. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "cl/alloc.h"
+#include "host/command.h"
+#include "host/run.h"
+#include "host/settings.h"
+
+#define DEFAULT_SECONDS 5.0
+
+struct values {
+    struct host_run run;
+    const char *prompt, *script;
+    struct host_list at; /* time, text, time, text ... */
+    struct host_number seconds, fps;
+    struct host_size size;
+    struct host_count seed, window, sink, horizon;
+    int memory, noise;
+};
+
+static const struct host_option options[] = {
+    {HOST_HEADING, .name = "What to show"},
+    {HOST_STRING, 'p', "prompt", "TEXT", "What the video shows, in UTF-8.",
+     offsetof(struct values, prompt)},
+    {HOST_PAIRS, 0, "at", "SECONDS TEXT",
+     "From this time on, show something else. Repeatable. A chunk that has begun is finished first.",
+     offsetof(struct values, at)},
+    {HOST_STRING, 0, "script", "FILE",
+     "All prompts from a JSON file: [{\"at\": 0, \"prompt\": \"...\"}, ...].",
+     offsetof(struct values, script)},
+    {HOST_HEADING, .name = "Video"},
+    HOST_OUTPUT_OPTION(struct values, run, "Repeatable."),
+    {HOST_NUMBER, 's', "seconds", "SECONDS", "Length of the video. Default: 5.",
+     offsetof(struct values, seconds), .number_min = 0.001, .number_max = HOST_MAX_SECONDS},
+    {HOST_SIZE, 0, "size", "WxH", "Pixels; both multiples of 16. Default: the model's.",
+     offsetof(struct values, size)},
+    {HOST_NUMBER, 0, "fps", "RATE", "Frames a second. Default: the model's.",
+     offsetof(struct values, fps), .number_min = 0.01, .number_max = 1000},
+    {HOST_COUNT, 0, "seed", "N",
+     "Where the random numbers begin. The same seed and settings make the same video. Default: "
+     "drawn at random, and printed.", offsetof(struct values, seed), .count_max = UINT64_MAX},
+    {HOST_CHOICE, 0, "noise", HOST_NOISE_WORDS,
+     "Generator of the noise: a counter for each element (default), or torch's CPU order.",
+     offsetof(struct values, noise)},
+    {HOST_HEADING, .name = "Memory"},
+    {HOST_CHOICE, 0, "memory", HOST_MEMORY_WORDS,
+     "What the transformer remembers: window, sink and a state of all that left the window "
+     "(default); sink and window; the window; or every frame.", offsetof(struct values, memory)},
+    {HOST_COUNT, 0, "window", "N",
+     "Latent frames in the window, sinks and chunk included. Default: the model's.",
+     offsetof(struct values, window), .count_min = 1, .count_max = INT32_MAX},
+    {HOST_COUNT, 0, "sink", "N", "Latent frames that never leave. Default: the model's.",
+     offsetof(struct values, sink), .count_max = INT32_MAX},
+    {HOST_COUNT, 0, "horizon", "N",
+     "Latent frames of a whole video, as the router reckons. Default: the model's, else the length.",
+     offsetof(struct values, horizon), .count_min = 1, .count_max = INT32_MAX},
+    HOST_MODEL_OPTIONS(struct values, run),
+    HOST_RUNNING_OPTIONS(struct values, run),
+};
+
+const struct host_spec host_generate_spec = {
+    .command = "generate",
+    .summary = "make a video from a prompt",
+    .about = "Makes a video from a prompt, as long as you like. Frames are written as soon as "
+             "they are decoded. The first Ctrl-C finishes the chunk and leaves playable files, "
+             "the second quits at once.",
+    .options = options,
+    .n_options = sizeof options / sizeof *options,
+    .examples =
+        "  videossm-cl generate -o out/ -o video.mp4 --seconds 60 --seed 7 \\\n"
+        "      -p \"a blue square moves left and right on a sand background\"\n"
+        "  videossm-cl generate -o sheet.png --seconds 30 \\\n"
+        "      -p \"a red circle and a white star take turns crossing a sky background\" \\\n"
+        "      --at 12.5 \"two shapes take turns crossing a meadow background\"\n"
+        "  videossm-cl generate -m DIR -p TEXT -o - | mpv -\n",
+};
+
+static enum vs_status collect_prompts(struct host_prompts *prompts, const struct values *values)
+{
+    enum vs_status status = VS_OK;
+    if (values->script && (values->prompt || values->at.n))
+        return vs_fail(VS_ERROR_USAGE, "--script and %s both say what to show; give one of them",
+                       values->prompt ? "--prompt" : "--at");
+    if (values->script)
+        VS_TRY(host_prompts_load(prompts, values->script));
+    if (values->prompt)
+        VS_TRY(host_prompts_add(prompts, 0, values->prompt, "--prompt"));
+    for (size_t i = 0; i < values->at.n; i += 2) {
+        double seconds;
+        if (!host_parse_number(values->at.items[i], &seconds) || seconds < 0 ||
+            seconds > HOST_MAX_SECONDS)
+            return vs_fail(VS_ERROR_USAGE, "--at '%s': give SECONDS (a number from 0 to %.0f), then "
+                           "TEXT", values->at.items[i], HOST_MAX_SECONDS);
+        VS_TRY(host_prompts_add(prompts, seconds, values->at.items[i + 1], "--at"));
+    }
+    VS_TRY(host_prompts_settle(prompts));
+fail:
+    return status;
+}
+
+static enum vs_status draw_seed(uint64_t *seed)
+{
+    ssize_t n;
+    do {
+        n = getrandom(seed, sizeof *seed, 0);
+    } while (n < 0 && errno == EINTR);
+    return n == (ssize_t)sizeof *seed
+               ? VS_OK
+               : vs_fail(VS_ERROR_RUNTIME, "no random seed: %s; give one with --seed",
+                         strerror(errno));
+}
+
+static enum vs_status generate(const struct values *values, bool *told)
+{
+    enum vs_status status = VS_OK;
+    struct host_prompts prompts = {0};
+    struct vs_model *model = NULL;
+    struct vs_generate_options wish;
+    vs_generate_options_init(&wish);
+    VS_TRY(collect_prompts(&prompts, values));
+    VS_TRY(host_run_check(&values->run));
+    wish.prompts = prompts.items;
+    wish.n_prompts = prompts.n;
+    wish.width = values->size.width;
+    wish.height = values->size.height;
+    wish.fps = values->fps.value;
+    wish.seconds = values->seconds.value;
+    wish.seed = values->seed.value;
+    wish.noise = (enum vs_noise)values->noise;
+    wish.memory = (enum vs_memory_mode)values->memory;
+    wish.window = values->window.value;
+    wish.sink = values->sink.given ? (int)values->sink.value : -1;
+    wish.horizon = values->horizon.value;
+    if (!values->seed.given)
+        VS_TRY(draw_seed(&wish.seed));
+    VS_TRY(host_run_open_model(&model, &values->run));
+    VS_TRY(host_run_video(&values->run, model, &wish, !values->seed.given, told));
+fail:
+    vs_model_free(model);
+    host_prompts_free(&prompts);
+    return status;
+}
+
+int host_generate(int argc, char **argv)
+{
+    struct values values = {.seconds = {false, DEFAULT_SECONDS}};
+    bool help, told = false;
+    enum vs_status status =
+        host_options_parse(&host_generate_spec, &values, NULL, &help, argc, argv);
+    if (status == VS_OK && help)
+        host_options_print_help(&host_generate_spec, stdout);
+    else if (status == VS_OK)
+        status = generate(&values, &told);
+    free(values.run.outputs.items);
+    free(values.at.items);
+    return told ? (int)status : host_report(status);
+}

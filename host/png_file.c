@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * png_file.c - libpng to and from memory. Its errors leave by longjmp, so whatever must survive
+ * one lives in a struct of the caller. */
+#include "config.h"
+
+#include "host/png_file.h"
+
+#include <png.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cl/alloc.h"
+
+enum { ZLIB_LEVEL = 6, MAX_TEXTS = 4, FIRST_CAPACITY = 1 << 16 };
+
+struct fault {
+    enum vs_status status;
+    char message[200];
+};
+
+struct source {
+    const uint8_t *data;
+    size_t n_bytes, position;
+};
+
+static void on_error(png_structp png, png_const_charp message)
+{
+    struct fault *fault = png_get_error_ptr(png);
+    snprintf(fault->message, sizeof fault->message, "%s", message);
+    png_longjmp(png, 1);
+}
+
+static void on_warning(png_structp png, png_const_charp message)
+{
+    (void)png;
+    (void)message;
+}
+
+static void append(png_structp png, png_bytep data, size_t n)
+{
+    struct host_bytes *bytes = png_get_io_ptr(png);
+    if (n > bytes->capacity - bytes->n) {
+        size_t capacity = bytes->capacity ? bytes->capacity : FIRST_CAPACITY;
+        while (capacity - bytes->n < n)
+            capacity *= 2;
+        uint8_t *larger = vs_realloc(bytes->data, capacity, 1);
+        if (!larger) {
+            struct fault *fault = png_get_error_ptr(png);
+            fault->status = VS_ERROR_MEMORY;
+            png_error(png, "out of memory");
+        }
+        bytes->data = larger;
+        bytes->capacity = capacity;
+    }
+    memcpy(bytes->data + bytes->n, data, n);
+    bytes->n += n;
+}
+
+static void flush_nothing(png_structp png)
+{
+    (void)png;
+}
+
+static bool is_ascii(const char *text)
+{
+    for (; *text; text++) {
+        if ((unsigned char)*text >= 0x80)
+            return false;
+    }
+    return true;
+}
+
+static void write_picture(png_structp png, png_infop info, const uint8_t *rgb, size_t width,
+                          size_t height, png_textp chunks, size_t n_chunks)
+{
+    png_set_IHDR(png, info, (png_uint_32)width, (png_uint_32)height, 8, PNG_COLOR_TYPE_RGB,
+                 PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    png_set_compression_level(png, ZLIB_LEVEL);
+    png_set_filter(png, PNG_FILTER_TYPE_BASE, PNG_ALL_FILTERS);
+    if (n_chunks > 0)
+        png_set_text(png, info, chunks, (int)n_chunks);
+    png_write_info(png, info);
+    for (size_t y = 0; y < height; y++)
+        png_write_row(png, rgb + y * width * 3);
+    png_write_end(png, NULL);
+}
+
+enum vs_status host_png_encode(struct host_bytes *bytes, const uint8_t *rgb, size_t width,
+                               size_t height, const struct host_text *texts, size_t n_texts)
+{
+    struct fault fault = {.status = VS_ERROR_RUNTIME};
+    png_text chunks[MAX_TEXTS] = {{0}};
+    if (n_texts > MAX_TEXTS)
+        return vs_fail(VS_ERROR_RUNTIME, "PNG: more than %d text chunks", MAX_TEXTS);
+    for (size_t i = 0; i < n_texts; i++) {
+        bool ascii = is_ascii(texts[i].value);
+        chunks[i].compression = ascii ? PNG_TEXT_COMPRESSION_NONE : PNG_ITXT_COMPRESSION_NONE;
+        chunks[i].key = (png_charp)(uintptr_t)texts[i].key;
+        chunks[i].text = (png_charp)(uintptr_t)texts[i].value;
+        chunks[i].text_length = ascii ? strlen(texts[i].value) : 0;
+        chunks[i].itxt_length = ascii ? 0 : strlen(texts[i].value);
+    }
+    bytes->n = 0;
+    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &fault, on_error, on_warning);
+    png_infop info = png ? png_create_info_struct(png) : NULL;
+    if (!info) {
+        png_destroy_write_struct(&png, NULL);
+        return vs_fail(VS_ERROR_MEMORY, "out of memory for a PNG file");
+    }
+    if (setjmp(png_jmpbuf(png))) {
+        png_destroy_write_struct(&png, &info);
+        return vs_fail(fault.status, "PNG: %s", fault.message);
+    }
+    png_set_write_fn(png, bytes, append, flush_nothing);
+    write_picture(png, info, rgb, width, height, chunks, n_texts);
+    png_destroy_write_struct(&png, &info);
+    return VS_OK;
+}
+
+static void read_source(png_structp png, png_bytep data, size_t n)
+{
+    struct source *source = png_get_io_ptr(png);
+    if (n > source->n_bytes - source->position)
+        png_error(png, "the file ends too early");
+    memcpy(data, source->data + source->position, n);
+    source->position += n;
+}
+
+enum vs_status host_png_text(char **value, const uint8_t *data, size_t n_bytes, const char *key,
+                             const char *name)
+{
+    struct fault fault = {.status = VS_ERROR_USAGE};
+    struct source source = {data, n_bytes, 0};
+    png_textp texts = NULL;
+    int n_texts = 0;
+    *value = NULL;
+    png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &fault, on_error, on_warning);
+    png_infop info = png ? png_create_info_struct(png) : NULL;
+    if (!info) {
+        png_destroy_read_struct(&png, NULL, NULL);
+        return vs_fail(VS_ERROR_MEMORY, "out of memory for '%s'", name);
+    }
+    if (setjmp(png_jmpbuf(png))) {
+        png_destroy_read_struct(&png, &info, NULL);
+        return vs_fail(fault.status, "'%s' is no readable PNG: %s", name, fault.message);
+    }
+    png_set_read_fn(png, &source, read_source);
+    png_read_info(png, info);
+    png_get_text(png, info, &texts, &n_texts);
+    enum vs_status status = VS_OK;
+    for (int i = 0; i < n_texts && !*value; i++) {
+        if (strcmp(texts[i].key, key) == 0) {
+            *value = vs_strdup(texts[i].text ? texts[i].text : "");
+            if (!*value)
+                status = VS_ERROR_MEMORY;
+        }
+    }
+    png_destroy_read_struct(&png, &info, NULL);
+    return status;
+}

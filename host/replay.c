@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * replay.c - `videossm-cl replay`: makes a video again from the settings stored in it. */
+#include "config.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cl/alloc.h"
+#include "host/command.h"
+#include "host/draft.h"
+#include "host/png_file.h"
+#include "host/run.h"
+#include "host/settings.h"
+#ifdef HAVE_FFMPEG
+#include "host/sink_mp4.h"
+#endif
+
+enum { MAX_PNG_BYTES = 512 << 20 };
+
+struct values {
+    struct host_run run;
+    bool force;
+};
+
+static const struct host_option options[] = {
+    {HOST_HEADING, .name = "Video"},
+    HOST_OUTPUT_OPTION(struct values, run,
+                       "Repeatable. Default: beside FILE, with \"-replay\" added to its name."),
+    {HOST_FLAG, 0, "force", NULL, "Go on with a model other than the one the video was made with.",
+     offsetof(struct values, force)},
+    HOST_MODEL_OPTIONS(struct values, run),
+    HOST_RUNNING_OPTIONS(struct values, run),
+};
+
+const struct host_spec host_replay_spec = {
+    .command = "replay",
+    .summary = "make the same video again from one of its files",
+    .operands = "FILE",
+    .min_operands = 1,
+    .max_operands = 1,
+    .about = "Reads the settings stored in a PNG (a frame or a contact sheet), an mp4 or a folder "
+             "of frames made by this program, and makes the same video again.",
+    .options = options,
+    .n_options = sizeof options / sizeof *options,
+    .examples = "  videossm-cl replay video.mp4 -o frames/\n"
+                "  videossm-cl replay out/frame_000000.png -o again.mp4 --device cpu\n",
+};
+
+static bool is_png(const char *data, size_t n_bytes)
+{
+    return n_bytes >= 8 && memcmp(data, "\x89PNG\r\n\x1a\n", 8) == 0;
+}
+
+/* The record stored in a file; *json is freed with free(). */
+static enum vs_status read_record(char **json, const char *path)
+{
+    enum vs_status status = VS_OK;
+    struct stat about;
+    char *frame = NULL, *data = NULL;
+    size_t n_bytes = 0;
+    FILE *file;
+    char head[8];
+    *json = NULL;
+    if (stat(path, &about) == 0 && S_ISDIR(about.st_mode)) {
+        path = frame = vs_format("%s/frame_000000.png", path);
+        if (!frame)
+            return VS_ERROR_MEMORY;
+    }
+    /* The kind is told by content, so a renamed file is read as what it is. */
+    file = fopen(path, "rbe");
+    size_t n_head = file ? fread(head, 1, sizeof head, file) : 0;
+    if (file)
+        fclose(file);
+    if (!file || is_png(head, n_head)) {
+        VS_TRY(host_read_file(&data, &n_bytes, path, MAX_PNG_BYTES));
+        VS_TRY(host_png_text(json, (uint8_t *)data, n_bytes, "videossm", path));
+    } else {
+#ifdef HAVE_FFMPEG
+        VS_TRY(host_mp4_comment(json, path));
+#else
+        status = vs_fail(VS_ERROR_USAGE, "'%s' is no PNG, and this program was built without "
+                         "FFmpeg; give a PNG frame or the contact sheet", path);
+#endif
+    }
+    if (status == VS_OK && !*json)
+        status = vs_fail(VS_ERROR_USAGE, "'%s' holds no settings of this program; give a file as it "
+                         "was written", path);
+fail:
+    free(data);
+    free(frame);
+    return status;
+}
+
+/* x.mp4 becomes x-replay.mp4, frames and folders become a folder. */
+static char *default_output(const char *path)
+{
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    bool named = n > 4 && path[n - 4] == '.';
+    bool film = named && strncmp(path + n - 4, ".mp4", 4) == 0;
+    return vs_format("%.*s-replay%s", (int)(named ? n - 4 : n), path, film ? ".mp4" : "");
+}
+
+static enum vs_status replay(const struct values *values, const char *path, bool *told)
+{
+    enum vs_status status = VS_OK;
+    struct host_settings settings = {0};
+    struct vs_generate_options wish;
+    struct vs_model *model = NULL;
+    char *json = NULL;
+    VS_TRY(host_run_check(&values->run));
+    VS_TRY(read_record(&json, path));
+    VS_TRY(host_settings_parse(&settings, json, path));
+    VS_TRY(host_run_open_model(&model, &values->run));
+    const char *fingerprint = vs_model_info(model)->fingerprint;
+    if (strcmp(fingerprint, settings.model) != 0 && !values->force) {
+        status = vs_fail(VS_ERROR_MODEL, "'%s' was made with model %s, but this one is %s; give "
+                         "that model with --model, or --force", path, settings.model, fingerprint);
+        goto fail;
+    }
+    if (strcmp(settings.version, vs_version()) != 0 && !values->run.quiet)
+        host_warn("'%s' was made by version %s, this is %s: the video may differ", path,
+                  settings.version, vs_version());
+    host_settings_options(&wish, &settings);
+    VS_TRY(host_run_video(&values->run, model, &wish, false, told));
+fail:
+    vs_model_free(model);
+    host_settings_free(&settings);
+    free(json);
+    return status;
+}
+
+int host_replay(int argc, char **argv)
+{
+    struct values values = {0};
+    struct host_list operands = {0};
+    char *output = NULL;
+    bool help, told = false;
+    enum vs_status status =
+        host_options_parse(&host_replay_spec, &values, &operands, &help, argc, argv);
+    if (status == VS_OK && help) {
+        host_options_print_help(&host_replay_spec, stdout);
+    } else if (status == VS_OK) {
+        if (values.run.outputs.n == 0) {
+            output = default_output(operands.items[0]);
+            status = output ? host_list_add(&values.run.outputs, output) : VS_ERROR_MEMORY;
+        }
+        if (status == VS_OK)
+            status = replay(&values, operands.items[0], &told);
+    }
+    free(output);
+    free(operands.items);
+    free(values.run.outputs.items);
+    return told ? (int)status : host_report(status);
+}

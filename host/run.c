@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * run.c - the loop over chunks: generator on one side, outputs and progress on the other. */
+#include "config.h"
+
+#include "host/run.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cl/alloc.h"
+#include "host/settings.h"
+#include "host/signals.h"
+#include "host/sink.h"
+
+struct session {
+    struct host_progress *progress;
+    struct host_sinks *sinks;
+    bool in_chunk;    /* a chunk once begun is finished */
+    bool pipe_closed;
+    size_t n_frames_done;
+};
+
+enum vs_status host_run_check(const struct host_run *run)
+{
+    return host_sinks_check(&run->outputs);
+}
+
+/* ---- Model -------------------------------------------------------------------------------- */
+
+static bool is_folder(const char *path)
+{
+    struct stat about;
+    return path && *path && stat(path, &about) == 0 && S_ISDIR(about.st_mode);
+}
+
+enum vs_status host_run_open_model(struct vs_model **model, const struct host_run *run)
+{
+    struct vs_model_files files = run->files;
+    const char *wish = getenv("VIDEOSSM_MODEL");
+    bool parts_given = files.dit || files.text_encoder || files.vae || files.tokenizer;
+    /* Parts of one model and the rest of another would give noise, so parts stand alone. */
+    if (!files.folder && !parts_given) {
+        static const char *const places[] = {VS_DATADIR "/demo", "models/demo"};
+        files.folder = wish && *wish ? wish : NULL;
+        for (size_t i = 0; !files.folder && i < sizeof places / sizeof *places; i++)
+            files.folder = is_folder(places[i]) ? places[i] : NULL;
+        if (!files.folder)
+            return vs_fail(VS_ERROR_MODEL, "no model: neither '%s' nor '%s' is there; give one with "
+                           "--model DIR or VIDEOSSM_MODEL", places[0], places[1]);
+    }
+    if (files.folder && !is_folder(files.folder))
+        return vs_fail(VS_ERROR_MODEL, "model '%s': no such folder; give a model folder with "
+                       "--model%s", files.folder, run->files.folder ? "" : " or VIDEOSSM_MODEL");
+    return vs_model_open(model, &files);
+}
+
+/* ---- Chunks ------------------------------------------------------------------------------- */
+
+static bool on_progress(const struct vs_progress *work, void *user)
+{
+    struct session *session = user;
+    host_progress_update(session->progress, work);
+    return session->in_chunk || !host_signals_interrupted();
+}
+
+static enum vs_status interrupted(const struct session *session)
+{
+    return session->n_frames_done > 0
+               ? vs_fail(VS_ERROR_INTERRUPTED, "interrupted after %zu frames",
+                         session->n_frames_done)
+               : vs_fail(VS_ERROR_INTERRUPTED, "interrupted before the first frames");
+}
+
+static enum vs_status make_chunks(struct session *session, struct vs_generator *generator)
+{
+    enum vs_status status = VS_OK;
+    for (;;) {
+        struct vs_chunk chunk;
+        if (host_signals_interrupted())
+            return interrupted(session);
+        session->in_chunk = true;
+        VS_TRY(vs_generator_next(generator, &chunk));
+        session->in_chunk = false;
+        if (chunk.n_frames == 0)
+            return VS_OK;
+        VS_TRY(host_sinks_write(session->sinks, chunk.first_frame, chunk.n_frames, chunk.rgb,
+                                &session->pipe_closed));
+        session->n_frames_done = chunk.first_frame + chunk.n_frames;
+        host_progress_chunk(session->progress, chunk.index, session->n_frames_done);
+    }
+fail:
+    return status;
+}
+
+static enum vs_status run_generator(struct session *session, const struct host_run *run,
+                                    const struct vs_model *model,
+                                    const struct vs_generate_options *options,
+                                    const struct vs_video_info *video, bool seed_drawn)
+{
+    enum vs_status status = VS_OK;
+    struct vs_context *context = NULL;
+    struct vs_generator *generator = NULL;
+    VS_TRY(vs_context_create(&context, run->device));
+    host_progress_begin(session->progress, video, options->seed, seed_drawn,
+                        vs_context_device(context)->name);
+    VS_TRY(vs_generator_create(&generator, context, model, options));
+    VS_TRY(make_chunks(session, generator));
+fail:
+    vs_generator_free(generator);
+    vs_context_free(context);
+    return status;
+}
+
+/* Completes what holds frames and removes what does not. The first fault keeps its message. */
+static enum vs_status end_outputs(struct session *session, enum vs_status status)
+{
+    if (session->n_frames_done == 0) {
+        host_sinks_abort(session->sinks);
+        session->sinks = NULL;
+        return status;
+    }
+    char *message = status == VS_OK ? NULL : vs_strdup(vs_error_message());
+    enum vs_status close_status = host_sinks_close(session->sinks);
+    session->sinks = NULL;
+    if (status == VS_OK)
+        status = close_status;
+    else if (message)
+        (void)vs_fail(status, "%s", message);
+    free(message);
+    return status;
+}
+
+static void warn_unused_prompts(struct host_progress *progress,
+                                const struct vs_generate_options *options,
+                                const struct vs_video_info *video)
+{
+    double end = (double)video->n_frames / video->fps;
+    for (size_t i = 0; i < options->n_prompts; i++) {
+        if (options->prompts[i].seconds >= end)
+            host_progress_note(progress, "warning",
+                               "note: the prompt for %g s comes after the end of the video (%g s)",
+                               options->prompts[i].seconds, end);
+    }
+}
+
+enum vs_status host_run_video(const struct host_run *run, const struct vs_model *model,
+                              struct vs_generate_options *options, bool seed_drawn, bool *told)
+{
+    enum vs_status status = VS_OK;
+    struct session session = {0};
+    struct vs_video_info video;
+    struct host_settings settings = {0};
+    struct host_metadata metadata = {options->prompts[0].text, NULL, NULL};
+    char *parameters = NULL, *json = NULL;
+    enum host_progress_mode mode =
+        run->quiet ? HOST_PROGRESS_NONE : (enum host_progress_mode)run->progress;
+    *told = false;
+    options->progress = on_progress;
+    options->user = &session;
+    VS_TRY(vs_video_plan(&video, model, options));
+    VS_TRY(host_settings_collect(&settings, options, &video, vs_model_info(model)));
+    metadata.parameters = parameters = host_settings_parameters(&settings);
+    metadata.json = json = host_settings_json(&settings);
+    if (!parameters || !json) {
+        status = VS_ERROR_MEMORY;
+        goto fail;
+    }
+    VS_TRY(host_progress_create(&session.progress, mode));
+    VS_TRY(host_sinks_open(&session.sinks, &run->outputs, &video, &metadata));
+    warn_unused_prompts(session.progress, options, &video);
+    host_signals_install();
+    status = run_generator(&session, run, model, options, &video, seed_drawn);
+    if ((status == VS_OK || status == VS_ERROR_INTERRUPTED) && host_signals_interrupted())
+        status = interrupted(&session);
+    status = end_outputs(&session, status);
+    *told = host_progress_end(session.progress, status, status == VS_OK ? NULL : vs_error_message(),
+                              run->outputs.items, session.n_frames_done ? run->outputs.n : 0) ||
+            session.pipe_closed;
+fail:
+    host_sinks_abort(session.sinks);
+    host_progress_free(session.progress);
+    host_settings_free(&settings);
+    free(parameters);
+    free(json);
+    return status;
+}

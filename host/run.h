@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * run.h - making one video: what `generate` and `replay` have in common. */
+#ifndef VS_HOST_RUN_H
+#define VS_HOST_RUN_H
+
+#include "host/options.h"
+#include "host/progress.h"
+
+/* Options of both commands. */
+struct host_run {
+    struct vs_model_files files;
+    struct host_list outputs;
+    const char *device;
+    int progress; /* enum host_progress_mode */
+    bool quiet;
+};
+
+/* Entries for an option table whose struct `type` holds a struct host_run named `member`. */
+#define HOST_MODEL_OPTIONS(type, member)                                                           \
+    {HOST_HEADING, .name = "Model"},                                                               \
+    {HOST_STRING, 'm', "model", "DIR",                                                             \
+     "Model folder in the layout of the releases. Default: $VIDEOSSM_MODEL, else the installed "   \
+     "demo model.", offsetof(type, member.files.folder)},                                          \
+    {HOST_STRING, 0, "dit", "FILE",                                                                \
+     "Transformer weights (.safetensors, .index.json, .pt, .pth, .gguf). A single file takes "     \
+     "precedence over the folder's.", offsetof(type, member.files.dit)},                           \
+    {HOST_STRING, 0, "text-encoder", "FILE", "UMT5 encoder weights, the same formats.",            \
+     offsetof(type, member.files.text_encoder)},                                                   \
+    {HOST_STRING, 0, "vae", "FILE", "VAE weights, the same formats.",                              \
+     offsetof(type, member.files.vae)},                                                            \
+    {HOST_STRING, 0, "tokenizer", "FILE", "SentencePiece model (spiece.model).",                   \
+     offsetof(type, member.files.tokenizer)},                                                      \
+    {HOST_STRING, 0, "config", "FILE", "Settings of the model (config.json).",                     \
+     offsetof(type, member.files.config)}
+
+#define HOST_OUTPUT_OPTION(type, member, note)                                                     \
+    {HOST_LIST, 'o', "output", "NAME",                                                             \
+     "Where the video goes, by name: a folder (PNG frames), x.mp4, x.y4m, x.png (contact sheet) "  \
+     "or - (y4m on standard output). " note, offsetof(type, member.outputs)}
+
+#define HOST_RUNNING_OPTIONS(type, member)                                                         \
+    {HOST_HEADING, .name = "Running"},                                                             \
+    {HOST_STRING, 'd', "device", "DEVICE",                                                         \
+     "Number, platform:device, part of a name, or cpu, gpu, accelerator, intel, amd, nvidia. "     \
+     "Default: the first GPU, else accelerator, else CPU; see 'videossm-cl devices'.",             \
+     offsetof(type, member.device)},                                                               \
+    {HOST_CHOICE, 0, "progress", HOST_PROGRESS_WORDS,                                              \
+     "auto: a live line on a terminal, else plain lines; json: one object a line, for programs; "  \
+     "none. All on standard error.", offsetof(type, member.progress)},                             \
+    {HOST_FLAG, 'q', "quiet", NULL, "Print errors only.", offsetof(type, member.quiet)}
+
+/* Checks what can be checked without a model: the outputs' names. */
+VS_CHECK enum vs_status host_run_check(const struct host_run *run);
+
+/* Opens the model named by the options, or the default one. Needs no device. */
+VS_CHECK enum vs_status host_run_open_model(struct vs_model **model, const struct host_run *run);
+
+/* Generates the video into all outputs. Sizes are settled and outputs created before the device is
+ * opened. options->progress and user are set here. seed_drawn: nobody asked for this seed. *told:
+ * a fault has been reported already, or is worth no message. */
+VS_CHECK enum vs_status host_run_video(const struct host_run *run, const struct vs_model *model,
+                                       struct vs_generate_options *options, bool seed_drawn,
+                                       bool *told);
+
+#endif

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * settings.c - the record of a video as JSON and as a line for people, and back. */
+#include "config.h"
+
+#include "host/settings.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cl/alloc.h"
+#include "host/options.h"
+
+/* Of the record's layout; a reader refuses what it does not know. */
+enum { FORMAT = 1 };
+
+static const char *const memory_words[] = {"hybrid", "sink", "window", "full"};
+static const char *const noise_words[] = {"philox", "torch"};
+
+const char *host_memory_word(enum vs_memory_mode memory)
+{
+    return memory_words[memory];
+}
+
+const char *host_noise_word(enum vs_noise noise)
+{
+    return noise_words[noise];
+}
+
+enum vs_status host_settings_collect(struct host_settings *settings,
+                                     const struct vs_generate_options *options,
+                                     const struct vs_video_info *video,
+                                     const struct vs_model_info *model)
+{
+    enum vs_status status = VS_OK;
+    *settings = (struct host_settings){
+        .width = video->width,
+        .height = video->height,
+        .fps = video->fps,
+        .seconds = options->seconds > 0 ? options->seconds : (double)video->n_frames / video->fps,
+        .seed = options->seed,
+        .noise = options->noise,
+        .memory = video->memory,
+        .window = video->window,
+        .sink = video->sink,
+        .horizon = video->horizon,
+        .n_steps = model->n_steps,
+    };
+    snprintf(settings->model, sizeof settings->model, "%s", model->fingerprint);
+    snprintf(settings->version, sizeof settings->version, "%s", vs_version());
+    for (size_t i = 0; i < options->n_prompts; i++)
+        VS_TRY(host_prompts_add(&settings->prompts, options->prompts[i].seconds,
+                                options->prompts[i].text, "prompt"));
+    return VS_OK;
+fail:
+    host_settings_free(settings);
+    return status;
+}
+
+/* Digits that x needs to be read back without loss. */
+static int digits_needed(double x)
+{
+    char text[40];
+    for (int digits = 1; digits < 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, x);
+        if (strtod(text, NULL) == x)
+            return digits;
+    }
+    return 17;
+}
+
+static json_t *prompts_json(const struct host_prompts *prompts, int *digits)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < prompts->n; i++) {
+        int needed = digits_needed(prompts->items[i].seconds);
+        *digits = needed > *digits ? needed : *digits;
+        json_array_append_new(list, json_pack("{s:f, s:s}", "at", prompts->items[i].seconds,
+                                              "prompt", prompts->items[i].text));
+    }
+    return list;
+}
+
+char *host_settings_json(const struct host_settings *settings)
+{
+    char seed[24];
+    snprintf(seed, sizeof seed, "%llu", (unsigned long long)settings->seed);
+    int digits = digits_needed(settings->fps), needed = digits_needed(settings->seconds);
+    digits = needed > digits ? needed : digits;
+    json_t *prompts = prompts_json(&settings->prompts, &digits);
+    json_t *root = json_pack(
+        "{s:i, s:f, s:I, s:I, s:s, s:s, s:s, s:o, s:f, s:s, s:I, s:I, s:s, s:I, s:I}",
+        "format", FORMAT, "fps", settings->fps, "height", (json_int_t)settings->height,
+        "horizon", (json_int_t)settings->horizon, "memory", host_memory_word(settings->memory),
+        "model", settings->model, "noise", host_noise_word(settings->noise), "prompts", prompts,
+        "seconds", settings->seconds, "seed", seed, "sink", (json_int_t)settings->sink,
+        "steps", (json_int_t)settings->n_steps, "version", settings->version,
+        "width", (json_int_t)settings->width, "window", (json_int_t)settings->window);
+    char *text = root ? json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENSURE_ASCII |
+                                             JSON_REAL_PRECISION((size_t)digits))
+                      : NULL;
+    if (!text)
+        (void)vs_fail(VS_ERROR_MEMORY, "out of memory for the settings' record");
+    json_decref(root);
+    return text;
+}
+
+char *host_settings_parameters(const struct host_settings *settings)
+{
+    char *text = NULL;
+    size_t n_bytes = 0;
+    FILE *file = open_memstream(&text, &n_bytes);
+    if (!file) {
+        (void)vs_fail(VS_ERROR_MEMORY, "out of memory for the settings' record");
+        return NULL;
+    }
+    for (size_t i = 0; i < settings->prompts.n; i++) {
+        const struct vs_prompt *prompt = &settings->prompts.items[i];
+        if (i > 0)
+            fprintf(file, "[from %.*g s] ", digits_needed(prompt->seconds), prompt->seconds);
+        fprintf(file, "%s\n", prompt->text);
+    }
+    fprintf(file, "Steps: %zu, Seed: %llu, Size: %zux%zu, FPS: %.*g, Seconds: %.*g, Memory: %s",
+            settings->n_steps, (unsigned long long)settings->seed, settings->width,
+            settings->height, digits_needed(settings->fps), settings->fps,
+            digits_needed(settings->seconds), settings->seconds,
+            host_memory_word(settings->memory));
+    if (settings->window)
+        fprintf(file, ", Window: %zu", settings->window);
+    fprintf(file, ", Sink: %zu, Horizon: %zu, Noise: %s, Model hash: %s, Version: videossm-cl %s",
+            settings->sink, settings->horizon, host_noise_word(settings->noise), settings->model,
+            settings->version);
+    bool failed = ferror(file);
+    if (fclose(file) != 0 || failed) {
+        free(text);
+        (void)vs_fail(VS_ERROR_MEMORY, "out of memory for the settings' record");
+        return NULL;
+    }
+    return text;
+}
+
+/* ---- Reading ------------------------------------------------------------------------------ */
+
+struct reader {
+    const json_t *root;
+    const char *name;
+};
+
+static enum vs_status wrong(const struct reader *reader, const char *key)
+{
+    return vs_fail(VS_ERROR_USAGE, "'%s': its settings have no valid \"%s\"; they were not written "
+                   "by this program or were changed since", reader->name, key);
+}
+
+static enum vs_status read_size(const struct reader *reader, const char *key, size_t min,
+                                size_t max, size_t *value)
+{
+    const json_t *item = json_object_get(reader->root, key);
+    json_int_t n = json_integer_value(item);
+    if (!json_is_integer(item) || n < 0 || (uintmax_t)n < min || (uintmax_t)n > max)
+        return wrong(reader, key);
+    *value = (size_t)n;
+    return VS_OK;
+}
+
+static enum vs_status read_real(const struct reader *reader, const char *key, double max,
+                                double *value)
+{
+    const json_t *item = json_object_get(reader->root, key);
+    double x = json_number_value(item);
+    if (!json_is_number(item) || !(x > 0 && x <= max))
+        return wrong(reader, key);
+    *value = x;
+    return VS_OK;
+}
+
+static enum vs_status read_word(const struct reader *reader, const char *key,
+                                const char *const *words, size_t n_words, unsigned *value)
+{
+    const char *text = json_string_value(json_object_get(reader->root, key));
+    for (unsigned i = 0; text && i < n_words; i++) {
+        if (strcmp(text, words[i]) == 0) {
+            *value = i;
+            return VS_OK;
+        }
+    }
+    return wrong(reader, key);
+}
+
+static enum vs_status read_text(const struct reader *reader, const char *key, char *text,
+                                size_t text_bytes)
+{
+    const char *value = json_string_value(json_object_get(reader->root, key));
+    if (!value || strlen(value) >= text_bytes)
+        return wrong(reader, key);
+    memcpy(text, value, strlen(value) + 1);
+    return VS_OK;
+}
+
+static enum vs_status read_seed(const struct reader *reader, uint64_t *seed)
+{
+    const json_t *item = json_object_get(reader->root, "seed");
+    if (json_is_integer(item) && json_integer_value(item) >= 0) {
+        *seed = (uint64_t)json_integer_value(item);
+        return VS_OK;
+    }
+    if (json_is_string(item) && host_parse_count(json_string_value(item), seed))
+        return VS_OK;
+    return wrong(reader, "seed");
+}
+
+static enum vs_status read_prompts(const struct reader *reader, struct host_prompts *prompts)
+{
+    const json_t *list = json_object_get(reader->root, "prompts");
+    if (!json_is_array(list))
+        return wrong(reader, "prompts");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *entry = json_array_get(list, i), *at = json_object_get(entry, "at");
+        const char *text = json_string_value(json_object_get(entry, "prompt"));
+        if (!json_is_number(at) || !text)
+            return wrong(reader, "prompts");
+        enum vs_status status =
+            host_prompts_add(prompts, json_number_value(at), text, reader->name);
+        if (status != VS_OK)
+            return status;
+    }
+    return host_prompts_settle(prompts);
+}
+
+enum vs_status host_settings_parse(struct host_settings *settings, const char *json,
+                                   const char *name)
+{
+    enum { MAX_SIDE = 16384, MAX_LATENTS = INT32_MAX };
+    enum vs_status status = VS_OK;
+    json_error_t error;
+    unsigned memory = 0, noise = 0;
+    size_t format;
+    *settings = (struct host_settings){0};
+    json_t *root = json_loads(json, JSON_REJECT_DUPLICATES, &error);
+    struct reader reader = {root, name};
+    if (!json_is_object(root)) {
+        status = vs_fail(VS_ERROR_USAGE, "'%s': its settings are no JSON object: %s", name,
+                         root ? "another value" : error.text);
+        goto fail;
+    }
+    VS_TRY(read_size(&reader, "format", FORMAT, FORMAT, &format));
+    VS_TRY(read_size(&reader, "width", 1, MAX_SIDE, &settings->width));
+    VS_TRY(read_size(&reader, "height", 1, MAX_SIDE, &settings->height));
+    VS_TRY(read_real(&reader, "fps", 1000, &settings->fps));
+    VS_TRY(read_real(&reader, "seconds", HOST_MAX_SECONDS, &settings->seconds));
+    VS_TRY(read_seed(&reader, &settings->seed));
+    VS_TRY(read_word(&reader, "memory", memory_words, 4, &memory));
+    VS_TRY(read_word(&reader, "noise", noise_words, 2, &noise));
+    VS_TRY(read_size(&reader, "window", 0, MAX_LATENTS, &settings->window));
+    VS_TRY(read_size(&reader, "sink", 0, MAX_LATENTS, &settings->sink));
+    VS_TRY(read_size(&reader, "horizon", 0, MAX_LATENTS, &settings->horizon));
+    VS_TRY(read_size(&reader, "steps", 0, MAX_LATENTS, &settings->n_steps));
+    VS_TRY(read_text(&reader, "model", settings->model, sizeof settings->model));
+    VS_TRY(read_text(&reader, "version", settings->version, sizeof settings->version));
+    VS_TRY(read_prompts(&reader, &settings->prompts));
+    settings->memory = (enum vs_memory_mode)memory;
+    settings->noise = (enum vs_noise)noise;
+    json_decref(root);
+    return VS_OK;
+fail:
+    json_decref(root);
+    host_settings_free(settings);
+    return status;
+}
+
+void host_settings_options(struct vs_generate_options *options,
+                           const struct host_settings *settings)
+{
+    vs_generate_options_init(options);
+    options->prompts = settings->prompts.items;
+    options->n_prompts = settings->prompts.n;
+    options->width = settings->width;
+    options->height = settings->height;
+    options->fps = settings->fps;
+    options->seconds = settings->seconds;
+    options->seed = settings->seed;
+    options->noise = settings->noise;
+    options->memory = settings->memory;
+    options->window = settings->window;
+    options->sink = (int)settings->sink;
+    options->horizon = settings->horizon;
+}
+
+void host_settings_free(struct host_settings *settings)
+{
+    host_prompts_free(&settings->prompts);
+    *settings = (struct host_settings){0};
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * settings.h - the record from which a video can be made again.
+ *
+ * It is stored in every PNG and mp4 and names nothing that does not belong to the video: no
+ * device, date, path or host. Equal settings give equal text. */
+#ifndef VS_HOST_SETTINGS_H
+#define VS_HOST_SETTINGS_H
+
+#include "host/prompts.h"
+
+struct host_settings {
+    struct host_prompts prompts; /* owned */
+    size_t width, height;
+    double fps, seconds;
+    uint64_t seed;
+    enum vs_noise noise;
+    enum vs_memory_mode memory;
+    size_t window, sink, horizon; /* latent frames, as in vs_video_info */
+    size_t n_steps;               /* of the sampler */
+    char model[65];               /* vs_model_info.fingerprint */
+    char version[32];             /* of the program that made it */
+};
+
+/* Words of the enumerations, apart by '|', in the order of their values; for option tables. */
+#define HOST_MEMORY_WORDS "hybrid|sink|window|full"
+#define HOST_NOISE_WORDS "philox|torch"
+const char *host_memory_word(enum vs_memory_mode memory);
+const char *host_noise_word(enum vs_noise noise);
+
+/* Collects what a run has settled. Copies the prompts. VS_ERROR_MEMORY, VS_ERROR_USAGE. */
+VS_CHECK enum vs_status host_settings_collect(struct host_settings *settings,
+                                              const struct vs_generate_options *options,
+                                              const struct vs_video_info *video,
+                                              const struct vs_model_info *model);
+
+/* One line of ASCII JSON, keys sorted, numbers as short as they can be without losing a bit; the
+ * seed is a string because it may pass 2^53. Freed with free(); NULL: out of memory. */
+char *host_settings_json(const struct host_settings *settings);
+
+/* The same for people: prompt, then "Steps: 4, Seed: 7, Size: 96x64, ...". Freed with free(). */
+char *host_settings_parameters(const struct host_settings *settings);
+
+/* Reads what host_settings_json() wrote; every value is checked. name is for messages.
+ * VS_ERROR_USAGE gives the key. */
+VS_CHECK enum vs_status host_settings_parse(struct host_settings *settings, const char *json,
+                                            const char *name);
+
+/* Options that make the video again; borrows the prompts. */
+void host_settings_options(struct vs_generate_options *options,
+                           const struct host_settings *settings);
+
+void host_settings_free(struct host_settings *settings);
+
+#endif

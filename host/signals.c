@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * signals.c - the handler touches nothing but flags, write(), unlink() and _exit(), all of which
+ * POSIX allows at any moment. */
+#include "config.h"
+
+#include "host/signals.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "videossm.h"
+
+enum { N_SLOTS = 16 };
+
+static volatile sig_atomic_t n_signals;
+static volatile sig_atomic_t slot_used[N_SLOTS];
+static char slot_path[N_SLOTS][PATH_MAX];
+
+static void handle(int number)
+{
+    (void)number;
+    if (n_signals == 0) {
+        n_signals = 1;
+        return;
+    }
+    for (int i = 0; i < N_SLOTS; i++) {
+        if (slot_used[i])
+            (void)unlink(slot_path[i]);
+    }
+    static const char line_end[] = "\n";
+    if (write(STDERR_FILENO, line_end, sizeof line_end - 1) < 0)
+        _exit(VS_ERROR_INTERRUPTED);
+    _exit(VS_ERROR_INTERRUPTED);
+}
+
+void host_signals_install(void)
+{
+    struct sigaction action = {.sa_handler = handle, .sa_flags = SA_RESTART};
+    struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
+    sigemptyset(&action.sa_mask);
+    sigaddset(&action.sa_mask, SIGINT);
+    sigaddset(&action.sa_mask, SIGTERM);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    /* nohup(1) has SIGHUP ignored, and that must stay. */
+    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+        sigaction(SIGHUP, &action, NULL);
+    sigemptyset(&ignore.sa_mask);
+    sigaction(SIGPIPE, &ignore, NULL);
+    sigaction(SIGXFSZ, &ignore, NULL);
+}
+
+bool host_signals_interrupted(void)
+{
+    return n_signals != 0;
+}
+
+int host_signals_guard(const char *path)
+{
+    size_t n = strlen(path) + 1;
+    for (int i = 0; i < N_SLOTS && n <= PATH_MAX; i++) {
+        if (!slot_used[i]) {
+            memcpy(slot_path[i], path, n);
+            slot_used[i] = 1;
+            return i;
+        }
+    }
+    return -1;
+}
+
+void host_signals_release(int slot)
+{
+    if (slot >= 0)
+        slot_used[slot] = 0;
+}
