@@ -165,15 +165,14 @@ enum { MAX_PARTS = 3 };
 
 static const struct ligature {
     int32_t whole, parts[MAX_PARTS];
-} ligatures[] = {
-    {0x132, {'I', 'J'}},       {0x133, {'i', 'j'}},       {0x149, {0x2bc, 'n'}},
-    {0x1c4, {'D', 0x17d}},     {0x1c5, {'D', 0x17e}},     {0x1c6, {'d', 0x17e}},
-    {0x1c7, {'L', 'J'}},       {0x1c8, {'L', 'j'}},       {0x1c9, {'l', 'j'}},
-    {0x1ca, {'N', 'J'}},       {0x1cb, {'N', 'j'}},       {0x1cc, {'n', 'j'}},
-    {0x1f1, {'D', 'Z'}},       {0x1f2, {'D', 'z'}},       {0x1f3, {'d', 'z'}},
-    {0xfb00, {'f', 'f'}},      {0xfb01, {'f', 'i'}},      {0xfb02, {'f', 'l'}},
-    {0xfb03, {'f', 'f', 'i'}}, {0xfb04, {'f', 'f', 'l'}}, {0xfb05, {0x17f, 't'}},
-    {0xfb06, {'s', 't'}}};
+} ligatures[] = {{0x132, {'I', 'J'}},       {0x133, {'i', 'j'}},       {0x149, {0x2bc, 'n'}},
+                 {0x1c4, {'D', 0x17d}},     {0x1c5, {'D', 0x17e}},     {0x1c6, {'d', 0x17e}},
+                 {0x1c7, {'L', 'J'}},       {0x1c8, {'L', 'j'}},       {0x1c9, {'l', 'j'}},
+                 {0x1ca, {'N', 'J'}},       {0x1cb, {'N', 'j'}},       {0x1cc, {'n', 'j'}},
+                 {0x1f1, {'D', 'Z'}},       {0x1f2, {'D', 'z'}},       {0x1f3, {'d', 'z'}},
+                 {0xfb00, {'f', 'f'}},      {0xfb01, {'f', 'i'}},      {0xfb02, {'f', 'l'}},
+                 {0xfb03, {'f', 'f', 'i'}}, {0xfb04, {'f', 'f', 'l'}}, {0xfb05, {0x17f, 't'}},
+                 {0xfb06, {'s', 't'}}};
 
 /* What stands for c after ligatures are split and width forms undone; their number. */
 static size_t parts_of(int32_t parts[MAX_PARTS], int32_t c)
@@ -252,8 +251,8 @@ static enum vs_status compose(struct text *text)
     utf8proc_ssize_t n = utf8proc_decompose(utf8, n_bytes, NULL, 0, options);
     int32_t *parts = n < 0 ? NULL : vs_alloc((size_t)n, sizeof *parts);
     if (!parts) {
-        status = n < 0 ? vs_fail(VS_ERROR_MEMORY, "prompt: %s", utf8proc_errmsg(n))
-                       : VS_ERROR_MEMORY;
+        status =
+            n < 0 ? vs_fail(VS_ERROR_MEMORY, "prompt: %s", utf8proc_errmsg(n)) : VS_ERROR_MEMORY;
         goto fail;
     }
     n = utf8proc_decompose(utf8, n_bytes, parts, n, options);

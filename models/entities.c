@@ -2,8 +2,8 @@
  *
  * entities.c - the entities of HTML 4, `apos`, and the upper-case forms that HTML 5 keeps.
  *
- * `legacy` marks the 106 names that browsers accept without the semicolon. Sorted by bytes. lang and
- * rang are HTML 5's U+27E8 and U+27E9; HTML 4 had the brackets that NFC turns into U+3008. */
+ * `legacy` marks the 106 names that browsers accept without the semicolon. Sorted by bytes. lang
+ * and rang are HTML 5's U+27E8 and U+27E9; HTML 4 had the brackets that NFC turns into U+3008. */
 #include "models/entities.h"
 
 #include <stdlib.h>

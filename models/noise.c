@@ -205,8 +205,8 @@ void vs_noise_free(struct vs_noise_source *source)
 
 /* Chunks are multiples of 16 values, so that no draw is cut and none draws its end again: each
  * takes as many words as it gives values. */
-static void torch_draw(const struct vs_noise_source *source, struct position *position,
-                       size_t draw, float *out)
+static void torch_draw(const struct vs_noise_source *source, struct position *position, size_t draw,
+                       float *out)
 {
     if (draw < position->draw)
         rewind_to(source, position);

@@ -19,8 +19,7 @@ struct vs_spm {
 };
 
 /* Runs body, which returns a status, and turns what it throws into one. */
-template <typename Body>
-static vs_status guarded(vs_status fault, Body body)
+template <typename Body> static vs_status guarded(vs_status fault, Body body)
 {
     try {
         return body();

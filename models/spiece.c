@@ -67,8 +67,7 @@ static bool read_varint(struct span *span, uint64_t *value)
     return false;
 }
 
-static enum vs_status next_field(const struct check *check, struct span *span,
-                                 struct field *field)
+static enum vs_status next_field(const struct check *check, struct span *span, struct field *field)
 {
     const uint8_t *start = span->at;
     uint64_t key, length = 0;
@@ -152,8 +151,8 @@ fail:
 
 /* ---- Map of characters -------------------------------------------------------------------- */
 
-/* A double-array trie: units of 32 bits. From unit p with offset o the children lie at p ^ o ^ byte,
- * a value at p ^ o. */
+/* A double-array trie: units of 32 bits. From unit p with offset o the children lie at p ^ o ^
+ * byte, a value at p ^ o. */
 struct trie {
     const uint8_t *units;
     size_t n;
@@ -185,7 +184,8 @@ static enum vs_status check_trie(const struct check *check, const struct trie *t
         uint32_t unit = unit_at(trie, at);
         size_t children = at ^ ((size_t)(unit >> 10) << ((unit & 0x200) >> 6));
         if ((children | 255) >= trie->n) {
-            status = damaged(check, trie->units + 4 * at, "a map of characters that leaves its array");
+            status =
+                damaged(check, trie->units + 4 * at, "a map of characters that leaves its array");
             goto fail;
         }
         if (unit >> 8 & 1 && (unit_at(trie, children) & 0x7fffffff) >= n_text_bytes) {

@@ -224,8 +224,7 @@ START_TEST(impossible_sizes_are_refused)
     ck_assert_int_eq(vs_noise_create(&source, VS_NOISE_TORCH, 1, 2, 4, 17), VS_ERROR_USAGE);
     ck_assert_ptr_null(source);
     ck_assert_int_eq(vs_noise_create(&source, VS_NOISE_PHILOX, 1, 0, 4, 16), VS_ERROR_USAGE);
-    ck_assert_int_eq(vs_noise_create(&source, VS_NOISE_PHILOX, 1, SIZE_MAX, 4, 16),
-                     VS_ERROR_USAGE);
+    ck_assert_int_eq(vs_noise_create(&source, VS_NOISE_PHILOX, 1, SIZE_MAX, 4, 16), VS_ERROR_USAGE);
     ck_assert_int_eq(vs_noise_create(&source, VS_NOISE_PHILOX, 1, (size_t)1 << 31, 4, 16),
                      VS_ERROR_USAGE);
     ck_assert_int_eq(vs_noise_create(&source, VS_NOISE_PHILOX, 1, 2, 4, (size_t)1 << 33),

@@ -158,9 +158,9 @@ static struct bytes *one_letter_map(void)
     static struct bytes map;
     static uint32_t units[256];
     memset(units, 0, sizeof units);
-    units[0] = 1 << 10;                     /* children of the root at 1 ^ byte */
+    units[0] = 1 << 10;                      /* children of the root at 1 ^ byte */
     units[1 ^ 'c'] = 2 << 10 | 1 << 8 | 'c'; /* children at 1 ^ c ^ 2 ^ byte, and a value there */
-    units[1 ^ 'c' ^ 2] = 0x80000000u;       /* offset 0 of the texts */
+    units[1 ^ 'c' ^ 2] = 0x80000000u;        /* offset 0 of the texts */
     map.n = 0;
     put(&map, &(uint32_t){sizeof units}, 4);
     put(&map, units, sizeof units);
@@ -211,8 +211,7 @@ static void expect_refused(const void *data, size_t n, const char *reason)
     write_file(data, n);
     ck_assert_int_eq(vs_tokenizer_open(&tokenizer, path), VS_ERROR_MODEL);
     ck_assert_ptr_null(tokenizer);
-    ck_assert_msg(strstr(vs_error_message(), path) == vs_error_message(), "%s",
-                  vs_error_message());
+    ck_assert_msg(strstr(vs_error_message(), path) == vs_error_message(), "%s", vs_error_message());
     ck_assert_msg(strstr(vs_error_message(), reason) != NULL, "%s", vs_error_message());
 }
 
@@ -288,11 +287,16 @@ START_TEST(pieces_that_cannot_be_are_refused)
         int type;
         const char *reason;
     } bad[] = {
-        {"", 0, 0, 1, "empty piece"},       {"x\xff", 2, 0, 1, "no UTF-8"},
-        {"x\0y", 3, 0, 1, "no UTF-8"},      {"x", 1, NAN, 1, "finite"},
-        {"x", 1, -INFINITY, 1, "finite"},   {"x", 1, 0, 0, "unknown type"},
-        {"x", 1, 0, 7, "unknown type"},     {"x", 1, 0, -1, "unknown type"},
-        {"a", 1, 0, 1, "refuses the model"}, {"<unk2>", 6, 0, 2, "refuses the model"},
+        {"", 0, 0, 1, "empty piece"},
+        {"x\xff", 2, 0, 1, "no UTF-8"},
+        {"x\0y", 3, 0, 1, "no UTF-8"},
+        {"x", 1, NAN, 1, "finite"},
+        {"x", 1, -INFINITY, 1, "finite"},
+        {"x", 1, 0, 0, "unknown type"},
+        {"x", 1, 0, 7, "unknown type"},
+        {"x", 1, 0, -1, "unknown type"},
+        {"a", 1, 0, 1, "refuses the model"},
+        {"<unk2>", 6, 0, 2, "refuses the model"},
         {"<0x41>", 6, 0, 6, "refuses the model"},
     };
     static struct bytes model;
@@ -424,8 +428,8 @@ static bool encodes(void)
         ck_assert_ptr_nonnull(strstr(vs_error_message(), path));
         return false;
     }
-    ck_assert_int_eq(vs_tokenizer_encode(tokenizer, "A red fox \xe4\xb8\x80 snow.", 64, ids, &n_ids),
-                     VS_OK);
+    ck_assert_int_eq(
+        vs_tokenizer_encode(tokenizer, "A red fox \xe4\xb8\x80 snow.", 64, ids, &n_ids), VS_OK);
     for (size_t i = 0; i < n_ids; i++)
         ck_assert(ids[i] >= 0 && (size_t)ids[i] < vs_tokenizer_vocab(tokenizer));
     vs_tokenizer_free(tokenizer);

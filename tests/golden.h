@@ -79,5 +79,6 @@ void golden_defer(struct golden *golden, void (*release)(void *), void *object);
 extern const struct golden_op golden_ops_norm[];
 extern const struct golden_op golden_ops_gemm[];
 extern const struct golden_op golden_ops_pointwise[];
+extern const struct golden_op golden_ops_text[];
 
 #endif

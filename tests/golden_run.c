@@ -17,6 +17,7 @@ static const struct golden_op *const rooms[] = {
     golden_ops_norm,
     golden_ops_gemm,
     golden_ops_pointwise,
+    golden_ops_text,
 };
 
 static const struct golden_op *find_op(const char *op)

@@ -63,3 +63,30 @@ tests_check_pixels_SOURCES = tests/check_pixels.c
 nodist_EXTRA_tests_check_pixels_SOURCES = force_cxx_link.cc
 tests_check_pixels_CFLAGS = $(tests_cflags)
 tests_check_pixels_LDADD = $(tests_ldadd)
+
+# the host's float64 functions
+check_PROGRAMS += tests/check_math64
+tests_check_math64_SOURCES = tests/check_math64.c
+nodist_EXTRA_tests_check_math64_SOURCES = force_cxx_link.cc
+tests_check_math64_LDADD = $(tests_ldadd)
+tests_check_math64_CFLAGS = $(tests_cflags)
+TESTS += tests/check_math64
+
+# noise and the sampler's tables
+check_PROGRAMS += tests/check_noise
+tests_check_noise_SOURCES = tests/check_noise.c
+nodist_EXTRA_tests_check_noise_SOURCES = force_cxx_link.cc
+tests_check_noise_LDADD = $(tests_ldadd)
+tests_check_noise_CFLAGS = $(tests_cflags)
+TESTS += tests/check_noise
+
+# golden handlers: text, noise, sampler
+tests_golden_run_SOURCES += tests/golden_text.c
+
+# text encoder
+check_PROGRAMS += tests/check_umt5
+tests_check_umt5_SOURCES = tests/check_umt5.c
+nodist_EXTRA_tests_check_umt5_SOURCES = force_cxx_link.cc
+tests_check_umt5_LDADD = $(tests_ldadd)
+tests_check_umt5_CFLAGS = $(tests_cflags)
+TESTS += tests/check_umt5

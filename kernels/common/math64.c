@@ -148,10 +148,9 @@ static double exponential(struct pair x)
     double k = rint(x.hi * 0x1.71547652b82fep+0);
     struct pair high = two_sum(x.hi, -k * ln2_hi);
     struct pair r = two_sum(high.hi, high.lo + (x.lo - k * ln2_lo));
-    static const double factorial[] = {87178291200.0, 6227020800.0, 479001600.0, 39916800.0,
-                                       3628800.0,     362880.0,     40320.0,     5040.0,
-                                       720.0,         120.0,        24.0,        6.0,
-                                       2.0};
+    static const double factorial[] = {
+        87178291200.0, 6227020800.0, 479001600.0, 39916800.0, 3628800.0, 362880.0, 40320.0,
+        5040.0,        720.0,        120.0,       24.0,       6.0,       2.0};
     double p = 0;
     for (size_t i = 0; i < sizeof factorial / sizeof *factorial; i++)
         p = p * r.hi + 1.0 / factorial[i];
