@@ -198,18 +198,18 @@ fail:
 
 static enum vs_status refuse(const struct machine *m, struct vs_pickle_text name, int32_t other)
 {
+    static const char remedy[] = "code that is never run; save plain tensors (a state_dict) or "
+                                 "safetensors";
     int32_t culprit = m->values[other].culprit;
-    struct vs_pickle_text module = {"", 0}, function = {"?", 1};
-    if (culprit != UNSET) {
-        module = vs_pickle_text_of(m, m->values[culprit].items[0]);
-        function = vs_pickle_text_of(m, m->values[culprit].items[1]);
-    }
     int n = name.n < VS_MAX_NAME_BYTES ? (int)name.n : VS_MAX_NAME_BYTES;
-    return vs_fail(VS_ERROR_MODEL,
-                   "data.pkl: '%.*s' is made by '%.*s.%.*s', code that is never run; save plain "
-                   "tensors (a state_dict) or safetensors",
-                   n, name.text, (int)(module.n < 128 ? module.n : 128), module.text,
-                   (int)(function.n < 128 ? function.n : 128), function.text);
+    if (culprit == UNSET)
+        return vs_fail(VS_ERROR_MODEL, "data.pkl: '%.*s' is made by an unknown function, %s", n,
+                       name.text, remedy);
+    struct vs_pickle_text module = vs_pickle_text_of(m, m->values[culprit].items[0]);
+    struct vs_pickle_text function = vs_pickle_text_of(m, m->values[culprit].items[1]);
+    return vs_fail(VS_ERROR_MODEL, "data.pkl: '%.*s' is made by '%.*s.%.*s', %s", n, name.text,
+                   (int)(module.n < 128 ? module.n : 128), module.text,
+                   (int)(function.n < 128 ? function.n : 128), function.text, remedy);
 }
 
 static enum vs_status keep_tensor(struct vs_pickle *pickle, struct machine *m,

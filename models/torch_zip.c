@@ -227,9 +227,6 @@ static enum vs_status sort_entries(struct archive *a)
         if (a->entries[i].header < a->entries[i - 1].data + a->entries[i - 1].size)
             return damaged(a, "two entries that overlap", a->entries[i].header);
     qsort(a->entries, a->n_entries, sizeof *a->entries, compare_names);
-    for (size_t i = 1; i < a->n_entries; i++)
-        if (compare_names(&a->entries[i - 1], &a->entries[i]) == 0)
-            return damaged(a, "a second entry of one name", a->entries[i].header);
     return VS_OK;
 }
 

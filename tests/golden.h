@@ -77,6 +77,7 @@ void golden_defer(struct golden *golden, void (*release)(void *), void *object);
 
 /* Handlers of each room, ended by {NULL, NULL}. */
 extern const struct golden_op golden_ops_norm[];
+extern const struct golden_op golden_ops_weights[];
 extern const struct golden_op golden_ops_gemm[];
 extern const struct golden_op golden_ops_pointwise[];
 extern const struct golden_op golden_ops_text[];

@@ -15,6 +15,7 @@
 
 static const struct golden_op *const rooms[] = {
     golden_ops_norm,
+    golden_ops_weights,
     golden_ops_gemm,
     golden_ops_pointwise,
     golden_ops_text,
