@@ -15,6 +15,7 @@ enum {
     MODEL_PIECES = 1,
     MODEL_TRAINER = 2,
     MODEL_NORMALIZER = 3,
+    MODEL_SELF_TEST = 4,
     MODEL_DENORMALIZER = 5,
     PIECE_TEXT = 1,
     PIECE_SCORE = 2,
@@ -252,32 +253,47 @@ fail:
     return status;
 }
 
-enum vs_status vs_spiece_check(const void *data, size_t n)
+static enum vs_status check_field(struct check *check, const struct field *field)
+{
+    switch (field->number) {
+    case MODEL_PIECES:
+        return check_piece(check, field->bytes);
+    case MODEL_TRAINER:
+        check->has_trainer = true;
+        return check_trainer(check, field->bytes);
+    case MODEL_NORMALIZER:
+        check->has_normalizer = true;
+        return check_normalizer(check, field->bytes);
+    case MODEL_DENORMALIZER:
+        return check_normalizer(check, field->bytes);
+    default:
+        return VS_OK;
+    }
+}
+
+enum vs_status vs_spiece_check(void *data, size_t *n)
 {
     enum vs_status status = VS_OK;
     struct check check = {.begin = data};
-    struct span file = {check.begin, check.begin + n};
+    struct span file = {check.begin, check.begin + *n};
+    uint8_t *kept = data; /* end of what stays */
     while (file.at < file.end) {
         struct field field;
+        const uint8_t *start = file.at;
         VS_TRY(next_field(&check, &file, &field));
-        if (field.wire != WIRE_BYTES)
+        if (field.number == MODEL_SELF_TEST)
             continue;
-        if (field.number == MODEL_PIECES)
-            VS_TRY(check_piece(&check, field.bytes));
-        if (field.number == MODEL_TRAINER) {
-            check.has_trainer = true;
-            VS_TRY(check_trainer(&check, field.bytes));
-        }
-        if (field.number == MODEL_NORMALIZER || field.number == MODEL_DENORMALIZER) {
-            check.has_normalizer |= field.number == MODEL_NORMALIZER;
-            VS_TRY(check_normalizer(&check, field.bytes));
-        }
+        if (field.wire == WIRE_BYTES)
+            VS_TRY(check_field(&check, &field));
+        memmove(kept, start, (size_t)(file.at - start));
+        kept += file.at - start;
     }
     if (!check.n_pieces)
         return damaged(&check, file.end, "no pieces");
     /* They stand behind the pieces, so a file cut between two pieces lacks them. */
     if (!check.has_trainer || !check.has_normalizer)
         return damaged(&check, file.end, "the settings are missing");
+    *n = (size_t)(kept - check.begin);
 fail:
     return status;
 }

@@ -66,7 +66,7 @@ enum vs_status vs_tokenizer_open(struct vs_tokenizer **out, const char *path)
         status = VS_ERROR_MEMORY;
         goto fail;
     }
-    status = vs_spiece_check(data, n);
+    status = vs_spiece_check(data, &n);
     if (status == VS_OK)
         status = vs_spm_create(&tokenizer->spm, data, n);
     if (status == VS_ERROR_MODEL)

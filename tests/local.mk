@@ -108,3 +108,12 @@ nodist_EXTRA_tests_check_hostile_torch_SOURCES = force_cxx_link.cc
 tests_check_hostile_torch_CFLAGS = $(tests_cflags)
 tests_check_hostile_torch_LDADD = $(tests_ldadd)
 tests_golden_run_SOURCES += tests/golden_weights.c
+
+# fuzz target: SentencePiece models
+if FUZZING
+noinst_PROGRAMS += tests/fuzz_spiece
+tests_fuzz_spiece_SOURCES = tests/fuzz_spiece.c
+nodist_EXTRA_tests_fuzz_spiece_SOURCES = force_cxx_link.cc
+tests_fuzz_spiece_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_spiece_LDADD = models/libmodels.la
+endif
