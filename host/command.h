@@ -21,7 +21,8 @@ int host_replay(int argc, char **argv);
 int host_devices(int argc, char **argv);
 int host_inspect(int argc, char **argv);
 
-extern const struct host_spec host_generate_spec, host_replay_spec, host_devices_spec;
+extern const struct host_spec host_generate_spec, host_replay_spec, host_devices_spec,
+    host_inspect_spec;
 
 /* Prints "videossm-cl: error: " and the message of the last fault, unless status is VS_OK; returns
  * status. Control characters, which a file name or a model may hold, do not reach the terminal. */

@@ -15,7 +15,8 @@ host_libhost_la_SOURCES = \
 	host/sink_y4m.c host/sink_y4m.h \
 	host/run.c host/run.h \
 	host/generate.c host/replay.c \
-	host/missing.c host/missing.h host/devices.c
+	host/missing.c host/missing.h host/devices.c \
+	host/inspect.c host/inspect.h host/inspect_print.c host/inspect_json.c
 if HAVE_FFMPEG
 host_libhost_la_SOURCES += host/sink_mp4.c host/sink_mp4.h
 endif

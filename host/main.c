@@ -21,7 +21,8 @@ static const struct host_command commands[] = {
     {"replay", "make the same video again from one of its files", host_replay, &host_replay_spec},
     {"devices", "list OpenCL devices, and why one may be missing", host_devices,
      &host_devices_spec},
-    {"inspect", "list what a model file holds, without loading it", host_inspect, NULL},
+    {"inspect", "list what a model file holds, without loading it", host_inspect,
+     &host_inspect_spec},
     {"help", "show this help, or that of a command", host_help, NULL},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

@@ -14,7 +14,8 @@ models_libmodels_la_SOURCES += \
 	models/torch_zip.c \
 	models/pickle.c models/pickle.h models/pickle_machine.h \
 	models/pickle_tensors.c \
-	models/gguf.c
+	models/gguf.c \
+	models/recognize.c models/recognize.h
 
 # text: cleaning, tokenizer, UMT5 encoder
 models_libmodels_la_SOURCES += \

@@ -287,6 +287,16 @@ static bool begins(const struct vs_file_map *map, const char *text)
     return map->size >= n && memcmp(map->data, text, n) == 0;
 }
 
+/* A JSON object. The length in front of a safetensors header may begin with the byte of a brace,
+ * but its highest byte is zero, and a text has none. */
+static bool begins_with_json(const struct vs_file_map *map)
+{
+    size_t i = 0;
+    while (i < map->size && i < 64 && map->data[i] && strchr(" \t\r\n", map->data[i]))
+        i++;
+    return i < map->size && map->data[i] == '{' && (map->size < 8 || map->data[7] != 0);
+}
+
 static enum vs_status read_container(struct vs_weights *weights, const struct vs_file_map *map)
 {
     if (begins(map, "GGUF"))
@@ -303,13 +313,10 @@ static enum vs_status read_container(struct vs_weights *weights, const struct vs
                        "%s: is a torch file of the format before torch 1.6; load it and save it "
                        "again with a newer torch, or as safetensors",
                        map->path);
+    if (begins_with_json(map))
+        return vs_safetensors_read_index(weights, map);
     if (map->size > 8 && map->data[8] == '{')
         return vs_safetensors_read(weights, map);
-    size_t i = 0;
-    while (i < map->size && i < 64 && map->data[i] && strchr(" \t\r\n", map->data[i]))
-        i++;
-    if (i < map->size && map->data[i] == '{')
-        return vs_safetensors_read_index(weights, map);
     return vs_fail(VS_ERROR_MODEL,
                    "%s: is no safetensors, torch (.pt, .pth) or GGUF file, or its beginning is "
                    "damaged",

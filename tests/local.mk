@@ -90,6 +90,7 @@ nodist_EXTRA_tests_check_umt5_SOURCES = force_cxx_link.cc
 tests_check_umt5_LDADD = $(tests_ldadd)
 tests_check_umt5_CFLAGS = $(tests_cflags)
 TESTS += tests/check_umt5
+
 # files: number formats, readers of model files
 check_PROGRAMS += tests/check_weights tests/check_hostile tests/check_hostile_torch
 TESTS += tests/check_weights tests/check_hostile tests/check_hostile_torch
@@ -117,3 +118,11 @@ nodist_EXTRA_tests_fuzz_spiece_SOURCES = force_cxx_link.cc
 tests_fuzz_spiece_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_spiece_LDADD = models/libmodels.la
 endif
+
+# files: what they are recognised as, and the command that tells
+check_PROGRAMS += tests/check_inspect
+TESTS += tests/check_inspect
+tests_check_inspect_SOURCES = tests/check_inspect.c $(file_builder)
+nodist_EXTRA_tests_check_inspect_SOURCES = force_cxx_link.cc
+tests_check_inspect_CFLAGS = $(tests_cflags)
+tests_check_inspect_LDADD = host/libhost.la $(tests_ldadd)
