@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * golden_pointwise.c - golden cases of activations, patches and the sampler. */
+ * golden_pointwise.c - golden cases of activations and patches. */
 #include "kernels/gemm/gemm.h"
 #include "kernels/pointwise/pointwise.h"
-#include "models/scheduler.h"
 #include "tests/golden.h"
 
 static void activations(struct golden *golden)
@@ -47,39 +46,8 @@ static void patchify(struct golden *golden)
     golden_compare_span(golden, "out.unpatchified", pixels, n);
 }
 
-/* One x0 and one renoised [steps, ...] per step; in.x stands for x0 in the second. */
-static void scheduler(struct golden *golden)
-{
-    size_t n_steps = golden_list_length(golden, "steps"), n = golden_count(golden, "in.x");
-    unsigned *steps = golden_alloc(golden, n_steps * sizeof *steps);
-    float *sigma = golden_alloc(golden, n_steps * sizeof *sigma);
-    float *timestep = golden_alloc(golden, n_steps * sizeof *timestep);
-    for (size_t i = 0; i < n_steps; i++)
-        steps[i] = (unsigned)golden_list_number(golden, "steps", i);
-    golden_ok(golden, vs_schedule(sigma, timestep, steps, n_steps,
-                                  golden_number_or(golden, "shift", 5.0)));
-    golden_compare(golden, "out.sigma", sigma, n_steps);
-    golden_compare(golden, "out.timestep", timestep, n_steps);
-
-    struct vs_span x = golden_upload(golden, "in.x"), flow = golden_upload(golden, "in.flow");
-    struct vs_span noise = golden_upload(golden, "in.noise");
-    struct vs_span x0 = golden_device(golden, NULL, n_steps * n);
-    struct vs_span renoised = golden_device(golden, NULL, n_steps * n);
-    for (size_t i = 0; i < n_steps; i++) {
-        golden_ok(golden, vs_sampler_x0_run(golden->context, vs_span_at(x0.buffer, x0.offset + i * n),
-                                            x, flow, sigma[i], n));
-        golden_ok(golden,
-                  vs_sampler_renoise_run(golden->context,
-                                         vs_span_at(renoised.buffer, renoised.offset + i * n), x,
-                                         noise, sigma[i], n));
-    }
-    golden_compare_span(golden, "out.x0", x0, n_steps * n);
-    golden_compare_span(golden, "out.renoised", renoised, n_steps * n);
-}
-
 const struct golden_op golden_ops_pointwise[] = {
     {"activations", activations},
     {"patchify", patchify},
-    {"scheduler", scheduler},
     {NULL, NULL},
 };

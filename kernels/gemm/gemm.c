@@ -17,13 +17,24 @@ struct variant {
 
 static const struct variant variants[] = {
     {"plain", "linear_plain", 1, 1, 1},
+    {"tile 6x16", "linear_tile", 1, 6, 252},
+    {"tile 12x32", "linear_tile", 2, 12, 252},
 };
 
-enum { PLAIN, N_VARIANTS, PANEL_VECTOR = 16 };
+enum { PLAIN, TILE_6X16, TILE_12X32, N_VARIANTS, PANEL_VECTOR = 16 };
 
 const char *vs_linear_variant_name(size_t variant)
 {
     return variant < N_VARIANTS ? variants[variant].name : NULL;
+}
+
+/* Register tiles of 24 float16 fit the 32 registers of a device with 512-bit vectors, tiles of 6
+ * the 16 registers of 256-bit ones. */
+static size_t choose(const struct vs_context *context)
+{
+    if (vs_context_device(context)->type != VS_DEVICE_CPU)
+        return PLAIN;
+    return vs_context_vector_width(context) >= 16 ? TILE_12X32 : TILE_6X16;
 }
 
 static size_t ceil_div(size_t a, size_t b)
@@ -113,5 +124,5 @@ fail:
 enum vs_status vs_linear_run(struct vs_context *context, struct vs_span out, struct vs_span x,
                              size_t n_rows, const struct vs_linear *linear)
 {
-    return vs_linear_run_variant(context, out, x, n_rows, linear, PLAIN);
+    return vs_linear_run_variant(context, out, x, n_rows, linear, choose(context));
 }
