@@ -19,6 +19,9 @@ static const struct golden_op *const rooms[] = {
     golden_ops_gemm,
     golden_ops_pointwise,
     golden_ops_text,
+    golden_ops_attention,
+    golden_ops_memory,
+    golden_ops_rope,
 };
 
 static const struct golden_op *find_op(const char *op)

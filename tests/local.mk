@@ -126,3 +126,20 @@ tests_check_inspect_SOURCES = tests/check_inspect.c $(file_builder)
 nodist_EXTRA_tests_check_inspect_SOURCES = force_cxx_link.cc
 tests_check_inspect_CFLAGS = $(tests_cflags)
 tests_check_inspect_LDADD = host/libhost.la $(tests_ldadd)
+
+# attention, memory, rope
+check_PROGRAMS += tests/check_attention tests/check_memory tests/check_rope
+TESTS += tests/check_attention tests/check_memory tests/check_rope
+tests_check_attention_SOURCES = tests/check_attention.c
+nodist_EXTRA_tests_check_attention_SOURCES = force_cxx_link.cc
+tests_check_attention_CFLAGS = $(tests_cflags)
+tests_check_attention_LDADD = $(tests_ldadd)
+tests_check_memory_SOURCES = tests/check_memory.c
+nodist_EXTRA_tests_check_memory_SOURCES = force_cxx_link.cc
+tests_check_memory_CFLAGS = $(tests_cflags)
+tests_check_memory_LDADD = $(tests_ldadd)
+tests_check_rope_SOURCES = tests/check_rope.c
+nodist_EXTRA_tests_check_rope_SOURCES = force_cxx_link.cc
+tests_check_rope_CFLAGS = $(tests_cflags)
+tests_check_rope_LDADD = $(tests_ldadd)
+tests_golden_run_SOURCES += tests/golden_attention.c tests/golden_memory.c tests/golden_rope.c

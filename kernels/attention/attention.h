@@ -27,14 +27,24 @@ struct vs_attention {
     size_t rows_per_slot;
 };
 
-/* out [n_queries, N, D] (out_stride) from q, k, v of the same form. out must not overlap inputs. */
+/* out [n_queries, N, D] (out_stride) from q, k, v of the same form. out must not overlap inputs.
+ * VS_ERROR_RUNTIME when there is no key or a buffer is too small for the shape. */
 VS_CHECK enum vs_status vs_attention_run(struct vs_context *context, struct vs_span out,
                                          struct vs_span q, struct vs_span k, struct vs_span v,
                                          const struct vs_attention *attention);
 
+/* The variants by name, NULL at the end; all give the same bits. vs_attention_run() takes the one
+ * that suits shape and device; vs_attention_run_variant() takes that of the index, for tests and
+ * measurements: VS_ERROR_RUNTIME where it cannot serve the shape. */
+const char *const *vs_attention_variants(void);
+VS_CHECK enum vs_status vs_attention_run_variant(struct vs_context *context, size_t variant,
+                                                 struct vs_span out, struct vs_span q,
+                                                 struct vs_span k, struct vs_span v,
+                                                 const struct vs_attention *attention);
+
 /* The oracle; bias and slots are host arrays or NULL and stand in place of the struct's. */
-VS_CHECK enum vs_status vs_attention_ref(float *out, const float *q, const float *k,
-                                         const float *v, const float *bias, const int32_t *slots,
+VS_CHECK enum vs_status vs_attention_ref(float *out, const float *q, const float *k, const float *v,
+                                         const float *bias, const int32_t *slots,
                                          const struct vs_attention *attention);
 
 #endif

@@ -14,8 +14,7 @@
 /* out = x / sqrt(sum x^2 + eps) over each D; x, out [n_rows * n_heads, D]; in place allowed.
  * x * rsqrt(rowsum + eps) of the contract. */
 VS_CHECK enum vs_status vs_unit_run(struct vs_context *context, struct vs_span out,
-                                    struct vs_span x, size_t n_vectors, size_t head_dim,
-                                    float eps);
+                                    struct vs_span x, size_t n_vectors, size_t head_dim, float eps);
 void vs_unit_ref(float *out, const float *x, size_t n_vectors, size_t head_dim, float eps);
 
 /* Gates of a chunk from projections that already hold their biases: beta = sigmoid(b) in place,
@@ -24,7 +23,7 @@ void vs_unit_ref(float *out, const float *x, size_t n_vectors, size_t head_dim, 
  * ring cache. */
 struct vs_gates_shape {
     size_t n_rows;
-    size_t beta_width, alpha_width; /* N (head-wise) or N * D (channel-wise), each its own */
+    size_t beta_width, alpha_width;    /* N (head-wise) or N * D (channel-wise), each its own */
     const struct vs_buffer *out_slots; /* int32, or NULL */
     size_t first_out_slot, rows_per_slot;
 };
@@ -38,7 +37,8 @@ void vs_gates_ref(float *beta, float *alpha, const float *b, const float *a, con
  *     M <- diag(exp(alpha_j)) M;  u <- beta_j (v_j - k_j^T M);  M <- M + k_j u^T
  * k: unit length, [n_rows, N, D] contiguous (the caller turned it back and normalised it);
  * v [rows, N, D], beta, alpha in the ring cache. Four chains a column, joined
- * (c0 + c2) + (c1 + c3); D a multiple of 4. */
+ * (c0 + c2) + (c1 + c3); D a multiple of 4. A width of N means gates per head, N * D gates per
+ * channel. */
 struct vs_memory_update {
     size_t n_rows, n_heads, head_dim;
     size_t beta_width, alpha_width;
@@ -49,6 +49,16 @@ VS_CHECK enum vs_status vs_memory_update_run(struct vs_context *context, struct 
                                              struct vs_span k, struct vs_span v,
                                              struct vs_span beta, struct vs_span alpha,
                                              const struct vs_memory_update *update);
+/* The variants of the update by name, NULL at the end; all give the same bits.
+ * vs_memory_update_run() takes the one that suits shape and device. */
+const char *const *vs_memory_update_variants(void);
+VS_CHECK enum vs_status vs_memory_update_run_variant(struct vs_context *context, size_t variant,
+                                                     struct vs_span state, struct vs_span k,
+                                                     struct vs_span v, struct vs_span beta,
+                                                     struct vs_span alpha,
+                                                     const struct vs_memory_update *update);
+
+/* The oracle, without slots. */
 void vs_memory_update_ref(float *state, const float *k, const float *v, const float *beta,
                           const float *alpha, const struct vs_memory_update *update);
 
@@ -67,10 +77,9 @@ struct vs_memory_read {
     float eps;
 };
 VS_CHECK enum vs_status vs_memory_read_run(struct vs_context *context, struct vs_span out,
-                                           struct vs_span q, struct vs_span state,
-                                           struct vs_span g, struct vs_span norm_weight,
-                                           struct vs_span gamma, struct vs_span local,
-                                           const struct vs_memory_read *read);
+                                           struct vs_span q, struct vs_span state, struct vs_span g,
+                                           struct vs_span norm_weight, struct vs_span gamma,
+                                           struct vs_span local, const struct vs_memory_read *read);
 void vs_memory_read_ref(float *out, const float *q, const float *state, const float *g,
                         const float *norm_weight, const float *gamma, const float *local,
                         const struct vs_memory_read *read);

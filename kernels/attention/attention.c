@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * attention.c - checks, choice of the variant, launch. */
+#include "kernels/attention/attention.h"
+
+#include "cl/context.h"
+#include "cl/launch.h"
+#include "kernels/common/span.h"
+#include "kernels/sources.h"
+
+enum { LANES = 16, MAX_VECTORS = 3 };
+
+/* A thread of a CPU driver may have as little stack as 512 KiB. */
+static const size_t max_private_bytes = 192 * 1024;
+
+/* Largest head width at all: the plain variant keeps two rows of it in private memory. */
+static const size_t max_head_dim = 8192;
+
+struct variant {
+    const char *kernel;
+    size_t n_vectors; /* of 16 queries in a work-item; 0: one query */
+};
+
+static const struct variant variants[] = {
+    {"attention_plain", 0},
+    {"attention_tile", 1},
+    {"attention_tile", 2},
+    {"attention_tile", 3},
+};
+enum { PLAIN = 0, N_VARIANTS = sizeof variants / sizeof *variants };
+
+const char *const *vs_attention_variants(void)
+{
+    static const char *const names[] = {"plain", "tile16", "tile32", "tile48", NULL};
+    return names;
+}
+
+static bool usable(const struct variant *variant, const struct vs_attention *attention)
+{
+    enum { TILE = 64 };
+    size_t row_bytes = LANES * variant->n_vectors * sizeof(float);
+    return (2 * attention->head_dim + TILE) * row_bytes <= max_private_bytes;
+}
+
+/* Blocks too large waste lanes past the last query and leave cores idle; blocks too small read
+ * keys and values more often. Measured: a vector more is worth about an eighth of the lanes. */
+static size_t choose(const struct vs_context *context, const struct vs_attention *attention)
+{
+    const struct vs_device_info *device = vs_context_device(context);
+    if (device->type != VS_DEVICE_CPU)
+        return PLAIN;
+    size_t best = PLAIN, best_lanes = 0;
+    for (size_t i = N_VARIANTS - 1; i > PLAIN; i--) {
+        size_t block = LANES * variants[i].n_vectors;
+        size_t n_blocks = (attention->n_queries + block - 1) / block;
+        size_t n_items = n_blocks * attention->n_heads;
+        if (!usable(&variants[i], attention) || (i > 1 && n_items < device->compute_units))
+            continue;
+        if (best == PLAIN || n_blocks * block * 9 < best_lanes * 8) {
+            best = i;
+            best_lanes = n_blocks * block;
+        }
+    }
+    return best;
+}
+
+/* rows of [N, D] every stride elements: elements from the first to the end of the last. */
+static enum vs_status check_rows(struct vs_span span, size_t n_rows, size_t stride, size_t width,
+                                 const char *what)
+{
+    size_t n;
+    if (stride < width)
+        return vs_fail(VS_ERROR_RUNTIME, "%s: a stride of %zu is less than a row of %zu", what,
+                       stride, width);
+    if (!vs_mul_ok(n_rows - 1, stride, &n) || !vs_add_ok(n, width, &n))
+        return vs_fail(VS_ERROR_RUNTIME, "%s: %zu rows every %zu elements are too many", what,
+                       n_rows, stride);
+    return vs_span_check(span, 1, n, what);
+}
+
+static enum vs_status check(const struct vs_attention *a, struct vs_span out, struct vs_span q,
+                            struct vs_span k, struct vs_span v)
+{
+    enum vs_status status = VS_OK;
+    size_t n;
+    if (!a->n_keys || !a->head_dim || a->head_dim > max_head_dim)
+        return vs_fail(VS_ERROR_RUNTIME,
+                       "attention: %zu keys of width %zu; there must be a key, and a width from 1 "
+                       "to %zu",
+                       a->n_keys, a->head_dim, max_head_dim);
+    if (!vs_mul_ok(a->n_heads, a->head_dim, &n) || !vs_add_ok(a->n_queries, a->n_keys, &n))
+        return vs_fail(VS_ERROR_RUNTIME,
+                       "attention: %zu heads, %zu queries and %zu keys are too "
+                       "many",
+                       a->n_heads, a->n_queries, a->n_keys);
+    size_t width = a->n_heads * a->head_dim;
+    VS_TRY(check_rows(q, a->n_queries, a->q_stride, width, "attention: queries"));
+    VS_TRY(check_rows(out, a->n_queries, a->out_stride, width, "attention: output"));
+    if (a->bias.buffer)
+        VS_TRY(vs_span_check(a->bias, a->n_heads, a->n_queries + a->n_keys - 1, "attention: bias"));
+    /* With slots the rows lie anywhere in the ring; it must at least hold one. */
+    VS_TRY(check_rows(k, a->slots ? 1 : a->n_keys, a->kv_stride, width, "attention: keys"));
+    VS_TRY(check_rows(v, a->slots ? 1 : a->n_keys, a->kv_stride, width, "attention: values"));
+    if (a->slots) {
+        size_t per_slot = a->rows_per_slot;
+        size_t n_slots = per_slot ? (a->n_keys - 1) / per_slot + 1 : SIZE_MAX;
+        if (n_slots > vs_buffer_bytes(a->slots) / sizeof(int32_t))
+            return vs_fail(VS_ERROR_RUNTIME,
+                           "attention: %zu keys in slots of %zu rows need more slots than given",
+                           a->n_keys, per_slot);
+    }
+fail:
+    return status;
+}
+
+enum vs_status vs_attention_run_variant(struct vs_context *context, size_t index,
+                                        struct vs_span out, struct vs_span q, struct vs_span k,
+                                        struct vs_span v, const struct vs_attention *attention)
+{
+    enum vs_status status = VS_OK;
+    struct vs_attention a = *attention;
+    size_t width = a.n_heads * a.head_dim;
+    a.q_stride = a.q_stride ? a.q_stride : width;
+    a.kv_stride = a.kv_stride ? a.kv_stride : width;
+    a.out_stride = a.out_stride ? a.out_stride : width;
+    if (!a.n_queries || !a.n_heads)
+        return VS_OK;
+    VS_TRY(check(&a, out, q, k, v));
+    if (index >= N_VARIANTS || !usable(&variants[index], &a))
+        return vs_fail(VS_ERROR_RUNTIME, "attention: variant %zu cannot serve a head width of %zu",
+                       index, a.head_dim);
+
+    const struct variant *variant = &variants[index];
+    size_t n_vectors = variant->n_vectors;
+    struct vs_launch launch;
+    vs_launch_begin(&launch, context, &vs_source_attention, variant->kernel,
+                    "-DVS_HEAD_DIM=%zu -DVS_VECTORS=%zu", a.head_dim, n_vectors ? n_vectors : 1);
+    vs_launch_span(&launch, out);
+    vs_launch_span(&launch, q);
+    vs_launch_span(&launch, k);
+    vs_launch_span(&launch, v);
+    vs_launch_span(&launch, a.bias);
+    vs_launch_buffer(&launch, a.slots);
+    vs_launch_size(&launch, a.rows_per_slot);
+    vs_launch_size(&launch, a.n_queries);
+    vs_launch_size(&launch, a.n_keys);
+    vs_launch_size(&launch, a.q_stride);
+    vs_launch_size(&launch, a.kv_stride);
+    vs_launch_size(&launch, a.out_stride);
+    vs_launch_float(&launch, a.scale);
+    double flops = 4.0 * (double)a.n_queries * (double)a.n_keys * (double)width;
+    if (!n_vectors)
+        return vs_launch_run(&launch, 2, (size_t[]){a.n_heads, a.n_queries}, NULL, flops);
+    size_t block = LANES * n_vectors;
+    return vs_launch_run(&launch, 2, (size_t[]){(a.n_queries + block - 1) / block, a.n_heads},
+                         (size_t[]){1, 1}, flops);
+fail:
+    return status;
+}
+
+enum vs_status vs_attention_run(struct vs_context *context, struct vs_span out, struct vs_span q,
+                                struct vs_span k, struct vs_span v,
+                                const struct vs_attention *attention)
+{
+    return vs_attention_run_variant(context, choose(context, attention), out, q, k, v, attention);
+}

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Purpose     softmax(scale q k^T + bias) v per head, the score matrix never in memory.
+ * Formula     per tile of 64 keys: s = dot(scale q, k) + bias; m' = max(m, s);
+ *             p = exp_weight(s - m'); al = exp_weight(m - m'); l = fma(l, al, tree64(p));
+ *             acc[d] = fma(acc[d], al, chain over keys of fma(p, v[d])); out = acc * rcp(l)
+ * Shapes and layout
+ *             q [n_queries, N, D], k v [rows, N, D], out [n_queries, N, D], rows strided.
+ *             Logical key j is row j, or, where slots is not NULL,
+ *             slots[j / rows_per_slot] * rows_per_slot + j % rows_per_slot.
+ *             bias NULL or [N, n_queries + n_keys - 1], element key - query + n_queries - 1
+ * Work split  attention_plain: one work-item a (head, query), any device.
+ *             attention_tile: one work-item a (block of 16 * VS_VECTORS queries, head); the lanes
+ *             of float16 vectors are queries, so every sum over keys or channels runs down the
+ *             lanes in the contract's order and no lane ever meets another. For CPUs.
+ * Numerics    EXACT: the order of attention_ref.c. Lanes past the last query hold zeros and are
+ *             not written; keys past the last have p = 0.
+ * Parameters  VS_HEAD_DIM 1.. (32): D.
+ *             VS_VECTORS 1..3 (1): vectors of 16 queries in a block of attention_tile
+ * Limits      n_keys > 0. attention_tile keeps 128 * VS_VECTORS * (D + 32) bytes and more of
+ *             private memory, which must fit a thread's stack. */
+#pragma OPENCL FP_CONTRACT OFF
+
+#ifndef VS_HEAD_DIM
+#define VS_HEAD_DIM 32
+#endif
+#ifndef VS_VECTORS
+#define VS_VECTORS 1
+#endif
+
+#define VM_WIDTH 1
+#include "common/vmath.h"
+#define VM_WIDTH 16
+#include "common/vmath.h"
+
+#define TILE 64
+#define DOT_BLOCK 256
+#define FIRST_MAX -1e30f
+
+/* Where the n keys from first on lie, in elements of k and v; past n the last one again, so that
+ * whole groups can be read. */
+static void find_rows(ulong row[TILE], ulong first, int n, __global const int *slots,
+                      ulong rows_per_slot, ulong stride)
+{
+    for (int j = 0; j < TILE; j++) {
+        ulong key = first + min(j, n - 1);
+        if (slots)
+            key = (ulong)slots[key / rows_per_slot] * rows_per_slot + key % rows_per_slot;
+        row[j] = key * stride;
+    }
+}
+
+/* ---- plain -------------------------------------------------------------------------------- */
+
+static float dot_key(const float *query, __global const float *key)
+{
+    float total = 0.0f;
+    for (int block = 0; block < VS_HEAD_DIM; block += DOT_BLOCK) {
+        float chain = 0.0f;
+        for (int d = block; d < VS_HEAD_DIM && d < block + DOT_BLOCK; d++)
+            chain = fma(query[d], key[d], chain);
+        total = total + chain;
+    }
+    return total;
+}
+
+__kernel void attention_plain(__global float *restrict out, ulong out_offset,
+                              __global const float *restrict q, ulong q_offset,
+                              __global const float *restrict k, ulong k_offset,
+                              __global const float *restrict v, ulong v_offset,
+                              __global const float *restrict bias, ulong bias_offset,
+                              __global const int *restrict slots, ulong rows_per_slot,
+                              ulong n_queries, ulong n_keys, ulong q_stride, ulong kv_stride,
+                              ulong out_stride, float scale)
+{
+    const ulong head = get_global_id(0), query = get_global_id(1);
+    q += q_offset + query * q_stride + head * VS_HEAD_DIM;
+    k += k_offset + head * VS_HEAD_DIM;
+    v += v_offset + head * VS_HEAD_DIM;
+    out += out_offset + query * out_stride + head * VS_HEAD_DIM;
+    if (bias)
+        bias += bias_offset + head * (n_queries + n_keys - 1) + n_queries - 1 - query;
+
+    float scaled[VS_HEAD_DIM], acc[VS_HEAD_DIM];
+    for (int d = 0; d < VS_HEAD_DIM; d++) {
+        scaled[d] = q[d] * scale;
+        acc[d] = 0.0f;
+    }
+    float old_max = FIRST_MAX, sum = 0.0f;
+    for (ulong first = 0; first < n_keys; first += TILE) {
+        const int n = (int)min((ulong)TILE, n_keys - first);
+        ulong row[TILE];
+        find_rows(row, first, n, slots, rows_per_slot, kv_stride);
+        float p[TILE], max_score = old_max;
+        for (int j = 0; j < n; j++) {
+            p[j] = dot_key(scaled, k + row[j]);
+            if (bias)
+                p[j] = p[j] + bias[first + j];
+            max_score = p[j] > max_score ? p[j] : max_score;
+        }
+        for (int j = 0; j < TILE; j++)
+            p[j] = j < n ? vm_exp_weight(p[j] - max_score) : 0.0f;
+        const float decay = vm_exp_weight(old_max - max_score);
+        for (int d = 0; d < VS_HEAD_DIM; d++) {
+            float chain = 0.0f;
+            for (int j = 0; j < n; j++)
+                chain = fma(p[j], v[row[j] + d], chain);
+            acc[d] = fma(acc[d], decay, chain);
+        }
+        for (int half_size = TILE / 2; half_size > 0; half_size /= 2)
+            for (int j = 0; j < half_size; j++)
+                p[j] = p[j] + p[j + half_size];
+        sum = fma(sum, decay, p[0]);
+        old_max = max_score;
+    }
+    const float reciprocal = vm_rcp(sum);
+    for (int d = 0; d < VS_HEAD_DIM; d++)
+        out[d] = acc[d] * reciprocal;
+}
+
+/* ---- tile --------------------------------------------------------------------------------- */
+
+#define LANES (16 * VS_VECTORS) /* queries of a block */
+/* Rows of scores, and channels of the output, that are accumulated in registers together. */
+#define KEYS 8
+#if VS_HEAD_DIM % 8 == 0
+#define DIMS 8
+#elif VS_HEAD_DIM % 4 == 0
+#define DIMS 4
+#else
+#define DIMS 1
+#endif
+
+/* score[j][lane] = dot(query[.][lane], k row j) for KEYS rows that begin at k + row[j]. */
+static void score_keys(float *score, const float *query, __global const float *restrict k,
+                       const ulong *row)
+{
+    for (int block = 0; block < VS_HEAD_DIM; block += DOT_BLOCK) {
+        float16 chain[KEYS][VS_VECTORS];
+#pragma unroll
+        for (int j = 0; j < KEYS; j++)
+#pragma unroll
+            for (int i = 0; i < VS_VECTORS; i++)
+                chain[j][i] = 0.0f;
+        for (int d = block; d < VS_HEAD_DIM && d < block + DOT_BLOCK; d++) {
+            float16 x[VS_VECTORS];
+#pragma unroll
+            for (int i = 0; i < VS_VECTORS; i++)
+                x[i] = vload16(i, query + d * LANES);
+#pragma unroll
+            for (int j = 0; j < KEYS; j++) {
+                const float16 y = k[row[j] + d];
+#pragma unroll
+                for (int i = 0; i < VS_VECTORS; i++)
+                    chain[j][i] = fma(x[i], y, chain[j][i]);
+            }
+        }
+#pragma unroll
+        for (int j = 0; j < KEYS; j++)
+#pragma unroll
+            for (int i = 0; i < VS_VECTORS; i++) {
+                float16 total = block ? vload16(i, score + j * LANES) : (float16)0.0f;
+                vstore16(total + chain[j][i], i, score + j * LANES);
+            }
+    }
+}
+
+/* Adds bias[key - query] to the scores of one key; bias points at the element of lane 0, lane by
+ * lane one element further down, and only the first n_lanes may be touched. */
+static void add_bias(float *score, __global const float *bias, int n_lanes)
+{
+    for (int i = 0; i < n_lanes; i++)
+        score[i] = score[i] + bias[-i];
+}
+
+/* The tree over the tile's 64 weights, for 16 queries at once. */
+static float16 sum_weights(const float *p)
+{
+    float16 t[16];
+#pragma unroll
+    for (int j = 0; j < 16; j++)
+        t[j] = (vload16(0, p + j * LANES) + vload16(0, p + (j + 32) * LANES)) +
+               (vload16(0, p + (j + 16) * LANES) + vload16(0, p + (j + 48) * LANES));
+#pragma unroll
+    for (int half_size = 8; half_size > 0; half_size /= 2)
+#pragma unroll
+        for (int j = 0; j < half_size; j++)
+            t[j] = t[j] + t[j + half_size];
+    return t[0];
+}
+
+/* Turns a tile's scores of 16 queries into weights p; returns the decay of what came before. */
+static float16 softmax_tile(float *p, int n, float16 *max_score, float16 *sum)
+{
+    float16 max_new = *max_score;
+    for (int j = 0; j < n; j++) {
+        float16 s = vload16(0, p + j * LANES);
+        max_new = s > max_new ? s : max_new;
+    }
+    for (int j = 0; j < n; j++)
+        vstore16(vm_exp_weight16(vload16(0, p + j * LANES) - max_new), 0, p + j * LANES);
+    for (int j = n; j < TILE; j++)
+        vstore16((float16)0.0f, 0, p + j * LANES);
+    const float16 decay = vm_exp_weight16(*max_score - max_new);
+    *sum = fma(*sum, decay, sum_weights(p));
+    *max_score = max_new;
+    return decay;
+}
+
+/* acc[d][lane] = fma(acc, decay, chain over the n keys of p[j][lane] v[row j][d]), DIMS channels
+ * from d on. */
+static void add_values(float *acc, const float16 *decay, const float *p,
+                       __global const float *restrict v, const ulong *row, int n)
+{
+    float16 chain[DIMS][VS_VECTORS];
+#pragma unroll
+    for (int d = 0; d < DIMS; d++)
+#pragma unroll
+        for (int i = 0; i < VS_VECTORS; i++)
+            chain[d][i] = 0.0f;
+    for (int j = 0; j < n; j++) {
+        float16 x[VS_VECTORS];
+#pragma unroll
+        for (int i = 0; i < VS_VECTORS; i++)
+            x[i] = vload16(i, p + j * LANES);
+#pragma unroll
+        for (int d = 0; d < DIMS; d++) {
+            const float16 y = v[row[j] + d];
+#pragma unroll
+            for (int i = 0; i < VS_VECTORS; i++)
+                chain[d][i] = fma(x[i], y, chain[d][i]);
+        }
+    }
+#pragma unroll
+    for (int d = 0; d < DIMS; d++)
+#pragma unroll
+        for (int i = 0; i < VS_VECTORS; i++)
+            vstore16(fma(vload16(i, acc + d * LANES), decay[i], chain[d][i]), i, acc + d * LANES);
+}
+
+__kernel void attention_tile(__global float *restrict out, ulong out_offset,
+                             __global const float *restrict q, ulong q_offset,
+                             __global const float *restrict k, ulong k_offset,
+                             __global const float *restrict v, ulong v_offset,
+                             __global const float *restrict bias, ulong bias_offset,
+                             __global const int *restrict slots, ulong rows_per_slot,
+                             ulong n_queries, ulong n_keys, ulong q_stride, ulong kv_stride,
+                             ulong out_stride, float scale)
+{
+    const ulong head = get_global_id(1), first_query = get_global_id(0) * LANES;
+    const int n_lanes = (int)min((ulong)LANES, n_queries - first_query);
+    q += q_offset + first_query * q_stride + head * VS_HEAD_DIM;
+    k += k_offset + head * VS_HEAD_DIM;
+    v += v_offset + head * VS_HEAD_DIM;
+    out += out_offset + first_query * out_stride + head * VS_HEAD_DIM;
+    if (bias)
+        bias += bias_offset + head * (n_queries + n_keys - 1) + n_queries - 1 - first_query;
+
+    float query[VS_HEAD_DIM * LANES] __attribute__((aligned(64)));
+    float acc[VS_HEAD_DIM * LANES] __attribute__((aligned(64)));
+    float p[TILE * LANES] __attribute__((aligned(64)));
+    float16 max_score[VS_VECTORS], sum[VS_VECTORS], decay[VS_VECTORS];
+    for (int i = 0; i < VS_HEAD_DIM * VS_VECTORS; i++) {
+        vstore16((float16)0.0f, i, query);
+        vstore16((float16)0.0f, i, acc);
+    }
+    for (int lane = 0; lane < n_lanes; lane++)
+        for (int d = 0; d < VS_HEAD_DIM; d++)
+            query[d * LANES + lane] = q[lane * q_stride + d] * scale;
+    for (int i = 0; i < VS_VECTORS; i++) {
+        max_score[i] = FIRST_MAX;
+        sum[i] = 0.0f;
+    }
+
+    for (ulong first = 0; first < n_keys; first += TILE) {
+        const int n = (int)min((ulong)TILE, n_keys - first);
+        ulong row[TILE];
+        find_rows(row, first, n, slots, rows_per_slot, kv_stride);
+        for (int j = 0; j < n; j += KEYS)
+            score_keys(p + j * LANES, query, k, row + j);
+        if (bias)
+            for (int j = 0; j < n; j++)
+                add_bias(p + j * LANES, bias + first + j, n_lanes);
+        for (int i = 0; i < VS_VECTORS; i++)
+            decay[i] = softmax_tile(p + i * 16, n, &max_score[i], &sum[i]);
+        for (int d = 0; d < VS_HEAD_DIM; d += DIMS)
+            add_values(acc + d * LANES, decay, p, v + d, row, n);
+    }
+
+    for (int i = 0; i < VS_VECTORS; i++)
+        sum[i] = vm_rcp16(sum[i]);
+    for (int d = 0; d < VS_HEAD_DIM; d++)
+        for (int i = 0; i < VS_VECTORS; i++)
+            vstore16(vload16(i, acc + d * LANES) * sum[i], i, acc + d * LANES);
+    for (int lane = 0; lane < n_lanes; lane++)
+        for (int d = 0; d < VS_HEAD_DIM; d++)
+            out[lane * out_stride + d] = acc[d * LANES + lane];
+}

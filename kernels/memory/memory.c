@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * memory.c - checks, choice of the variant, launches. */
+#include "kernels/memory/memory.h"
+
+#include "cl/context.h"
+#include "cl/launch.h"
+#include "kernels/common/span.h"
+#include "kernels/sources.h"
+
+enum { LANES = 16 };
+
+static const size_t max_head_dim = 1024;
+
+static enum vs_status check_head_dim(size_t head_dim)
+{
+    if (head_dim && head_dim % 4 == 0 && head_dim <= max_head_dim)
+        return VS_OK;
+    return vs_fail(VS_ERROR_RUNTIME,
+                   "memory: a head width of %zu is not a multiple of 4 from 4 to %zu", head_dim,
+                   max_head_dim);
+}
+
+/* Without slots n_rows rows lie in the span; with them, anywhere in the ring. */
+static enum vs_status check_cache(struct vs_span span, size_t n_rows, size_t width,
+                                  const struct vs_buffer *slots, size_t rows_per_slot,
+                                  const char *what)
+{
+    size_t n_ring = n_rows < rows_per_slot ? n_rows : rows_per_slot;
+    return vs_span_check(span, slots ? n_ring : n_rows, width, what);
+}
+
+static enum vs_status check_slots(const struct vs_buffer *slots, size_t first, size_t n_rows,
+                                  size_t rows_per_slot)
+{
+    if (!slots)
+        return VS_OK;
+    size_t available = vs_buffer_bytes(slots) / sizeof(int32_t);
+    size_t n = rows_per_slot ? (n_rows + rows_per_slot - 1) / rows_per_slot : SIZE_MAX;
+    if (first <= available && n <= available - first)
+        return VS_OK;
+    return vs_fail(VS_ERROR_RUNTIME,
+                   "memory: %zu rows in slots of %zu from slot %zu on pass the end of %zu", n_rows,
+                   rows_per_slot, first, available);
+}
+
+enum vs_status vs_unit_run(struct vs_context *context, struct vs_span out, struct vs_span x,
+                           size_t n_vectors, size_t head_dim, float eps)
+{
+    enum vs_status status = VS_OK;
+    struct vs_launch launch;
+    if (!n_vectors || !head_dim)
+        return VS_OK;
+    VS_TRY(vs_span_check(x, n_vectors, head_dim, "unit length: input"));
+    VS_TRY(vs_span_check(out, n_vectors, head_dim, "unit length: output"));
+    vs_launch_begin(&launch, context, &vs_source_memory, "unit", "-DVS_HEAD_DIM=%zu", head_dim);
+    vs_launch_span(&launch, out);
+    vs_launch_span(&launch, x);
+    vs_launch_float(&launch, eps);
+    return vs_launch_run(&launch, 1, &n_vectors, NULL, 3.0 * (double)n_vectors * (double)head_dim);
+fail:
+    return status;
+}
+
+enum vs_status vs_gates_run(struct vs_context *context, struct vs_span beta_out,
+                            struct vs_span alpha_out, struct vs_span b, struct vs_span a,
+                            struct vs_span a_log, const struct vs_gates_shape *shape)
+{
+    enum vs_status status = VS_OK;
+    struct vs_launch launch;
+    size_t n_rows = shape->n_rows, per_slot = shape->rows_per_slot;
+    size_t beta_width = shape->beta_width, alpha_width = shape->alpha_width;
+    size_t width = beta_width > alpha_width ? beta_width : alpha_width;
+    if (!n_rows || !width)
+        return VS_OK;
+    VS_TRY(vs_span_check(b, n_rows, beta_width, "gates: b"));
+    VS_TRY(vs_span_check(a, n_rows, alpha_width, "gates: a"));
+    VS_TRY(vs_span_check(a_log, 1, alpha_width, "gates: A_log"));
+    VS_TRY(check_slots(shape->out_slots, shape->first_out_slot, n_rows, per_slot));
+    VS_TRY(check_cache(beta_out, n_rows, beta_width, shape->out_slots, per_slot, "gates: beta"));
+    VS_TRY(check_cache(alpha_out, n_rows, alpha_width, shape->out_slots, per_slot, "gates: alpha"));
+    vs_launch_begin(&launch, context, &vs_source_memory, "gates", "-DVS_VECTORS=1");
+    vs_launch_span(&launch, beta_out);
+    vs_launch_span(&launch, alpha_out);
+    vs_launch_span(&launch, b);
+    vs_launch_span(&launch, a);
+    vs_launch_span(&launch, a_log);
+    vs_launch_buffer(&launch, shape->out_slots);
+    vs_launch_size(&launch, shape->first_out_slot);
+    vs_launch_size(&launch, per_slot);
+    vs_launch_size(&launch, beta_width);
+    vs_launch_size(&launch, alpha_width);
+    return vs_launch_run(&launch, 2, (size_t[]){(width + LANES - 1) / LANES, n_rows}, NULL,
+                         60.0 * (double)n_rows * (double)width);
+fail:
+    return status;
+}
+
+enum vs_status vs_router_run(struct vs_context *context, struct vs_span gamma,
+                             struct vs_span weight, struct vs_span bias, struct vs_span log_rho,
+                             size_t n_frames, size_t n_channels)
+{
+    enum vs_status status = VS_OK;
+    struct vs_launch launch;
+    if (!n_frames || !n_channels)
+        return VS_OK;
+    VS_TRY(vs_span_check(gamma, n_frames, n_channels, "router: gamma"));
+    VS_TRY(vs_span_check(weight, 1, n_channels, "router: weight"));
+    VS_TRY(vs_span_check(bias, 1, n_channels, "router: bias"));
+    VS_TRY(vs_span_check(log_rho, 1, n_frames, "router: log rho"));
+    vs_launch_begin(&launch, context, &vs_source_memory, "router", "-DVS_VECTORS=1");
+    vs_launch_span(&launch, gamma);
+    vs_launch_span(&launch, weight);
+    vs_launch_span(&launch, bias);
+    vs_launch_span(&launch, log_rho);
+    vs_launch_size(&launch, n_channels);
+    return vs_launch_run(&launch, 2, (size_t[]){(n_channels + LANES - 1) / LANES, n_frames}, NULL,
+                         30.0 * (double)n_frames * (double)n_channels);
+fail:
+    return status;
+}
+
+/* ---- state update ------------------------------------------------------------------------- */
+
+struct variant {
+    const char *kernel;
+    size_t n_vectors; /* of 16 columns in a work-item; 0: one column */
+};
+
+static const struct variant variants[] = {
+    {"memory_update_plain", 0},
+    {"memory_update_tile", 1},
+    {"memory_update_tile", 2},
+    {"memory_update_tile", 4},
+};
+enum { PLAIN = 0, N_VARIANTS = sizeof variants / sizeof *variants };
+
+const char *const *vs_memory_update_variants(void)
+{
+    static const char *const names[] = {"plain", "tile16", "tile32", "tile64", NULL};
+    return names;
+}
+
+static size_t n_column_groups(const struct variant *variant, size_t head_dim)
+{
+    size_t n = variant->n_vectors ? LANES * variant->n_vectors : 1;
+    return (head_dim + n - 1) / n;
+}
+
+/* The widest tile that is not mostly padding and leaves no core without work. */
+static size_t choose(const struct vs_context *context, const struct vs_memory_update *update)
+{
+    const struct vs_device_info *device = vs_context_device(context);
+    if (device->type != VS_DEVICE_CPU)
+        return PLAIN;
+    size_t index = N_VARIANTS - 1;
+    while (index > PLAIN + 1) {
+        size_t groups = n_column_groups(&variants[index], update->head_dim);
+        size_t columns = groups * variants[index].n_vectors * LANES;
+        if (columns < update->head_dim + LANES && groups * update->n_heads >= device->compute_units)
+            break;
+        index--;
+    }
+    return index;
+}
+
+static enum vs_status check_update(const struct vs_memory_update *update, struct vs_span state,
+                                   struct vs_span k, struct vs_span v, struct vs_span beta,
+                                   struct vs_span alpha)
+{
+    enum vs_status status = VS_OK;
+    size_t n_heads = update->n_heads, dim = update->head_dim, width;
+    VS_TRY(check_head_dim(dim));
+    if (!vs_mul_ok(n_heads, dim, &width))
+        return vs_fail(VS_ERROR_RUNTIME, "memory: %zu heads are too many", n_heads);
+    if ((update->beta_width != n_heads && update->beta_width != width) ||
+        (update->alpha_width != n_heads && update->alpha_width != width))
+        return vs_fail(VS_ERROR_RUNTIME,
+                       "memory: gates of widths %zu and %zu are neither per head (%zu) nor per "
+                       "channel (%zu)",
+                       update->beta_width, update->alpha_width, n_heads, width);
+    size_t n_rows = update->n_rows, per_slot = update->rows_per_slot;
+    VS_TRY(vs_span_check(state, width, dim, "memory: state"));
+    VS_TRY(vs_span_check(k, n_rows, width, "memory: keys"));
+    VS_TRY(check_slots(update->slots, update->first_slot, n_rows, per_slot));
+    VS_TRY(check_cache(v, n_rows, width, update->slots, per_slot, "memory: values"));
+    VS_TRY(check_cache(beta, n_rows, update->beta_width, update->slots, per_slot, "memory: beta"));
+    VS_TRY(
+        check_cache(alpha, n_rows, update->alpha_width, update->slots, per_slot, "memory: alpha"));
+fail:
+    return status;
+}
+
+enum vs_status vs_memory_update_run_variant(struct vs_context *context, size_t index,
+                                            struct vs_span state, struct vs_span k,
+                                            struct vs_span v, struct vs_span beta,
+                                            struct vs_span alpha,
+                                            const struct vs_memory_update *update)
+{
+    enum vs_status status = VS_OK;
+    struct vs_launch launch;
+    size_t n_rows = update->n_rows, n_heads = update->n_heads, dim = update->head_dim;
+    if (!n_rows || !n_heads)
+        return VS_OK;
+    VS_TRY(check_update(update, state, k, v, beta, alpha));
+    if (index >= N_VARIANTS)
+        return vs_fail(VS_ERROR_RUNTIME, "memory: there is no variant %zu", index);
+
+    const struct variant *variant = &variants[index];
+    vs_launch_begin(&launch, context, &vs_source_memory, variant->kernel,
+                    "-DVS_HEAD_DIM=%zu -DVS_VECTORS=%zu", dim,
+                    variant->n_vectors ? variant->n_vectors : 1);
+    vs_launch_span(&launch, state);
+    vs_launch_span(&launch, k);
+    vs_launch_span(&launch, v);
+    vs_launch_span(&launch, beta);
+    vs_launch_span(&launch, alpha);
+    vs_launch_buffer(&launch, update->slots);
+    vs_launch_size(&launch, update->first_slot);
+    vs_launch_size(&launch, update->rows_per_slot);
+    vs_launch_size(&launch, n_rows);
+    vs_launch_size(&launch, n_heads);
+    vs_launch_size(&launch, update->beta_width);
+    vs_launch_size(&launch, update->alpha_width);
+    size_t global[2] = {n_column_groups(variant, dim), n_heads};
+    double flops = 5.0 * (double)n_rows * (double)n_heads * (double)dim * (double)dim;
+    return vs_launch_run(&launch, 2, global, variant->n_vectors ? (size_t[]){1, 1} : NULL, flops);
+fail:
+    return status;
+}
+
+enum vs_status vs_memory_update_run(struct vs_context *context, struct vs_span state,
+                                    struct vs_span k, struct vs_span v, struct vs_span beta,
+                                    struct vs_span alpha, const struct vs_memory_update *update)
+{
+    return vs_memory_update_run_variant(context, choose(context, update), state, k, v, beta, alpha,
+                                        update);
+}
+
+/* ---- read --------------------------------------------------------------------------------- */
+
+enum vs_status vs_memory_read_run(struct vs_context *context, struct vs_span out, struct vs_span q,
+                                  struct vs_span state, struct vs_span g,
+                                  struct vs_span norm_weight, struct vs_span gamma,
+                                  struct vs_span local, const struct vs_memory_read *read)
+{
+    enum vs_status status = VS_OK;
+    struct vs_launch launch;
+    size_t n_rows = read->n_rows, n_heads = read->n_heads, dim = read->head_dim, width;
+    if (!n_rows || !n_heads)
+        return VS_OK;
+    VS_TRY(check_head_dim(dim));
+    if (!read->rows_per_frame || !vs_mul_ok(n_heads, dim, &width))
+        return vs_fail(VS_ERROR_RUNTIME, "memory: %zu rows per frame, %zu heads cannot be",
+                       read->rows_per_frame, n_heads);
+    size_t n_frames = (n_rows - 1) / read->rows_per_frame + 1;
+    VS_TRY(vs_span_check(out, n_rows, width, "memory read: output"));
+    VS_TRY(vs_span_check(q, n_rows, width, "memory read: queries"));
+    VS_TRY(vs_span_check(state, width, dim, "memory read: state"));
+    VS_TRY(vs_span_check(g, n_rows, width, "memory read: g"));
+    VS_TRY(vs_span_check(norm_weight, 1, dim, "memory read: norm weight"));
+    VS_TRY(vs_span_check(gamma, n_frames, width, "memory read: gamma"));
+    VS_TRY(vs_span_check(local, n_rows, width, "memory read: local attention"));
+    vs_launch_begin(&launch, context, &vs_source_memory, "memory_read", "-DVS_HEAD_DIM=%zu", dim);
+    vs_launch_span(&launch, out);
+    vs_launch_span(&launch, q);
+    vs_launch_span(&launch, state);
+    vs_launch_span(&launch, g);
+    vs_launch_span(&launch, norm_weight);
+    vs_launch_span(&launch, gamma);
+    vs_launch_span(&launch, local);
+    vs_launch_size(&launch, n_heads);
+    vs_launch_size(&launch, read->rows_per_frame);
+    vs_launch_float(&launch, (float)(1.0 / (double)dim));
+    vs_launch_float(&launch, read->eps);
+    return vs_launch_run(&launch, 2, (size_t[]){n_heads, n_rows}, NULL,
+                         2.0 * (double)n_rows * (double)width * (double)dim);
+fail:
+    return status;
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * check_rope.c - rotary embedding: the table against long double, the kernel against the oracle. */
+#include "tests/check_common.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/rope/rope.h"
+
+static const struct vs_rope_shape shapes[] = {
+    {.head_dim = 2, .n_frames = 1, .grid_rows = 1, .grid_columns = 1},
+    {.head_dim = 4, .n_frames = 2, .grid_rows = 3, .grid_columns = 1},
+    {.head_dim = 6, .n_frames = 3, .grid_rows = 1, .grid_columns = 5},
+    {.head_dim = 16, .n_frames = 3, .grid_rows = 2, .grid_columns = 3},
+    {.head_dim = 24, .n_frames = 3, .grid_rows = 3, .grid_columns = 5},
+    {.head_dim = 32, .n_frames = 4, .grid_rows = 4, .grid_columns = 6},
+    {.head_dim = 64, .n_frames = 1, .grid_rows = 7, .grid_columns = 2},
+    {.head_dim = 128, .n_frames = 2, .grid_rows = 3, .grid_columns = 4},
+    {.head_dim = 130, .n_frames = 2, .grid_rows = 2, .grid_columns = 2},
+};
+enum { N_SHAPES = sizeof shapes / sizeof *shapes, N_HEADS = 3, MAX_FRAMES = 4 };
+
+static const int64_t frames[MAX_FRAMES] = {0, 1023, 20000, -7};
+
+static float *make_table(const struct vs_rope_shape *shape, bool frame_only)
+{
+    float *table = check_nans(vs_rope_table_size(shape));
+    vs_rope_table_fill(table, shape, frames, frame_only);
+    return table;
+}
+
+static size_t n_tokens(const struct vs_rope_shape *shape)
+{
+    return shape->n_frames * shape->grid_rows * shape->grid_columns;
+}
+
+/* One (cos, sin) of the table against the formula. */
+static void check_angle(const float *entry, int64_t position, size_t i, size_t n)
+{
+    long double angle = (long double)position * powl(10000.0L, -(long double)i / (long double)n);
+    /* The angle is a float64; half a unit of float32 is the rest. */
+    long double tolerance = 0.51L * (long double)FLT_EPSILON + fabsl(angle) * 0x1p-51L;
+    ck_assert_ldouble_eq_tol((long double)entry[0], cosl(angle), tolerance);
+    ck_assert_ldouble_eq_tol((long double)entry[1], sinl(angle), tolerance);
+}
+
+START_TEST(table_follows_the_formula)
+{
+    const struct vs_rope_shape *shape = &shapes[_i];
+    size_t ns = shape->head_dim / 6, nf = shape->head_dim / 2 - 2 * ns;
+    ck_assert_uint_eq(vs_rope_table_size(shape),
+                      2 * (shape->n_frames * nf + (shape->grid_rows + shape->grid_columns) * ns));
+    for (int frame_only = 0; frame_only < 2; frame_only++) {
+        float *table = make_table(shape, frame_only);
+        const float *entry = table;
+        for (size_t f = 0; f < shape->n_frames; f++)
+            for (size_t i = 0; i < nf; i++, entry += 2)
+                check_angle(entry, frames[f], i, nf);
+        for (size_t row = 0; row < shape->grid_rows; row++)
+            for (size_t i = 0; i < ns; i++, entry += 2)
+                check_angle(entry, frame_only ? 0 : (int64_t)row, i, ns);
+        for (size_t column = 0; column < shape->grid_columns; column++)
+            for (size_t i = 0; i < ns; i++, entry += 2)
+                check_angle(entry, frame_only ? 0 : (int64_t)column, i, ns);
+        free(table);
+    }
+}
+END_TEST
+
+/* The table decides bits of every video: it must not depend on the C library. */
+START_TEST(table_has_known_bits)
+{
+    struct vs_rope_shape shape = {128, 4, 30, 52};
+    size_t n = vs_rope_table_size(&shape);
+    float *table = make_table(&shape, false);
+    uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a over the words */
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &table[i], sizeof bits);
+        hash = (hash ^ (table[i] == 0 ? 0 : bits)) * 0x100000001b3u;
+    }
+    ck_assert_msg(hash == 0x6cfbbbe529cf3694u, "hash of the table is %#llx",
+                  (unsigned long long)hash);
+    free(table);
+}
+END_TEST
+
+START_TEST(kernel_equals_oracle)
+{
+    struct vs_rope rope = {.shape = shapes[_i], .n_heads = N_HEADS};
+    size_t n = n_tokens(&rope.shape) * N_HEADS * rope.shape.head_dim;
+    float *x = check_floats(n, 2), *table = make_table(&rope.shape, false), *want = check_nans(n);
+    struct check_buffer dt = check_upload(table, vs_rope_table_size(&rope.shape));
+    for (int backwards = 0; backwards < 2; backwards++) {
+        rope.backwards = backwards;
+        vs_rope_ref(want, x, table, &rope);
+        struct check_buffer dx = check_upload(x, n), out = check_upload(NULL, n);
+        for (int run = 0; run < 2; run++) {
+            check_ok(vs_rope_run(check_context, out.span, dx.span, dt.span, &rope));
+            check_bits(&out, want, "rope D=%zu backwards=%d", rope.shape.head_dim, backwards);
+        }
+        check_ok(vs_rope_run(check_context, dx.span, dx.span, dt.span, &rope));
+        check_bits(&dx, want, "rope in place D=%zu", rope.shape.head_dim);
+        check_free(&dx), check_free(&out);
+    }
+    check_free(&dt);
+    free(x), free(table), free(want);
+}
+END_TEST
+
+/* Into a ring cache and back: frames land in their slots and nowhere else, and turning back gives
+ * the original up to rounding. */
+START_TEST(slots_scatter_and_gather)
+{
+    enum { RING = 7, FIRST = 2 };
+    const int32_t slots[FIRST + MAX_FRAMES] = {0, 0, 5, 1, 6, 3};
+    struct vs_rope rope = {.shape = shapes[_i], .n_heads = N_HEADS};
+    size_t frame_size = n_tokens(&rope.shape) / rope.shape.n_frames * N_HEADS * rope.shape.head_dim;
+    size_t n = rope.shape.n_frames * frame_size;
+    float *x = check_floats(n, 2), *table = make_table(&rope.shape, false);
+    float *turned = check_nans(n), *ring = check_nans(RING * frame_size), *back = check_nans(n);
+    vs_rope_ref(turned, x, table, &rope);
+    for (size_t f = 0; f < rope.shape.n_frames; f++)
+        memcpy(ring + (size_t)slots[FIRST + f] * frame_size, turned + f * frame_size,
+               frame_size * sizeof *ring);
+    struct check_buffer dx = check_upload(x, n), dring = check_upload(NULL, RING * frame_size);
+    struct check_buffer dt = check_upload(table, vs_rope_table_size(&rope.shape));
+    struct check_buffer out = check_upload(NULL, n);
+    struct vs_buffer *dslots = check_ints(slots, FIRST + MAX_FRAMES);
+    rope.out_slots = dslots;
+    rope.first_out_slot = FIRST;
+    check_ok(vs_rope_run(check_context, dring.span, dx.span, dt.span, &rope));
+    check_bits(&dring, ring, "rope into slots, D=%zu", rope.shape.head_dim);
+
+    rope = (struct vs_rope){.shape = rope.shape,
+                            .n_heads = N_HEADS,
+                            .backwards = true,
+                            .in_slots = dslots,
+                            .first_in_slot = FIRST};
+    check_ok(vs_rope_run(check_context, out.span, dring.span, dt.span, &rope));
+    vs_rope_ref(back, turned, table, &rope);
+    check_bits(&out, back, "rope from slots, D=%zu", rope.shape.head_dim);
+    for (size_t i = 0; i < n; i++)
+        ck_assert_float_eq_tol(back[i], x[i], 1e-5f);
+    check_free(&dx), check_free(&dring), check_free(&dt), check_free(&out);
+    vs_buffer_free(dslots);
+    free(x), free(table), free(turned), free(ring), free(back);
+}
+END_TEST
+
+START_TEST(bad_arguments_are_refused)
+{
+    struct vs_rope good = {.shape = {24, 2, 3, 4}, .n_heads = 2};
+    size_t n = n_tokens(&good.shape) * 2 * 24;
+    struct check_buffer x = check_upload(NULL, n), out = check_upload(NULL, n);
+    struct check_buffer table = check_upload(NULL, vs_rope_table_size(&good.shape));
+    struct vs_buffer *slots = check_ints((const int32_t[]){0, 1}, 2);
+    struct vs_rope bad[] = {good, good, good, good, good};
+    bad[0].shape.head_dim = 23;
+    bad[1].shape.n_frames = 100;
+    bad[2].shape.grid_rows = SIZE_MAX / 2;
+    bad[3].in_slots = slots;
+    bad[3].first_in_slot = 1;
+    bad[4].out_slots = slots;
+    bad[4].first_out_slot = SIZE_MAX;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        ck_assert_msg(vs_rope_run(check_context, out.span, x.span, table.span, &bad[i]) ==
+                          VS_ERROR_RUNTIME,
+                      "bad argument %zu was accepted", i);
+    check_free(&x), check_free(&out), check_free(&table);
+    vs_buffer_free(slots);
+}
+END_TEST
+
+static void add_tests(TCase *tests)
+{
+    tcase_add_loop_test(tests, table_follows_the_formula, 0, N_SHAPES);
+    tcase_add_test(tests, table_has_known_bits);
+    tcase_add_loop_test(tests, kernel_equals_oracle, 0, N_SHAPES);
+    tcase_add_loop_test(tests, slots_scatter_and_gather, 0, N_SHAPES);
+    tcase_add_test(tests, bad_arguments_are_refused);
+}
+
+int main(void)
+{
+    return check_main("rope", add_tests);
+}
