@@ -60,13 +60,15 @@ fail:
     return status;
 }
 
-/* Digits that x needs to be read back without loss. */
+/* Digits that x needs to be read back without loss. 60 could be written with one, as 6e+01, but that
+ * form is left to numbers that have no better one. */
 static int digits_needed(double x)
 {
     char text[40];
     for (int digits = 1; digits < 17; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, x);
-        if (strtod(text, NULL) == x)
+        bool plain = !strchr(text, 'e') || fabs(x) < 1e-4;
+        if (plain && strtod(text, NULL) == x)
             return digits;
     }
     return 17;

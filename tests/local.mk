@@ -15,6 +15,21 @@ nodist_EXTRA_tests_check_norm_SOURCES = force_cxx_link.cc
 tests_check_norm_CFLAGS = $(tests_cflags)
 tests_check_norm_LDADD = $(tests_ldadd)
 
+# host: options, records, outputs; the whole program
+check_PROGRAMS += tests/check_host tests/check_sinks
+TESTS += tests/check_host tests/check_sinks
+tests_check_host_SOURCES = tests/check_host.c
+nodist_EXTRA_tests_check_host_SOURCES = force_cxx_link.cc
+tests_check_host_CFLAGS = $(tests_cflags)
+tests_check_host_LDADD = host/libhost.la $(CHECK_LIBS)
+tests_check_sinks_SOURCES = tests/check_sinks.c
+nodist_EXTRA_tests_check_sinks_SOURCES = force_cxx_link.cc
+tests_check_sinks_CFLAGS = $(tests_cflags)
+tests_check_sinks_LDADD = host/libhost.la $(CHECK_LIBS)
+dist_check_SCRIPTS += tests/cli.sh tests/cli-generate.sh
+TESTS += tests/cli.sh tests/cli-generate.sh
+EXTRA_DIST += tests/cli-common.sh
+
 # golden data: tests/golden-run DIR runs any folder of cases
 noinst_PROGRAMS += tests/golden-run
 tests_golden_run_SOURCES = tests/golden_run.c tests/golden.c tests/golden.h \
