@@ -58,7 +58,7 @@ static void print_device(const struct vs_device_info *device, bool is_default)
 
 static void print_text(const struct vs_device_info *devices, size_t n_devices,
                        const struct vs_device_info *preferred,
-                       const struct host_findings *findings)
+                       const struct host_gaps *gaps)
 {
     for (size_t i = 0; i < n_devices; i++) {
         if (i == 0 || devices[i].platform != devices[i - 1].platform)
@@ -68,11 +68,11 @@ static void print_text(const struct vs_device_info *devices, size_t n_devices,
     }
     if (n_devices == 0)
         puts("No OpenCL device.");
-    for (size_t i = 0; i < findings->n; i++) {
+    for (size_t i = 0; i < gaps->n; i++) {
         fputs(i == 0 ? "\nWhat may be missing:\n  - " : "  - ", stdout);
-        host_print_wrapped(stdout, findings->items[i].what, 4, 4, 79);
+        host_print_wrapped(stdout, gaps->items[i].what, 4, 4, 79);
         fputs("    ", stdout);
-        host_print_wrapped(stdout, findings->items[i].remedy, 4, 4, 79);
+        host_print_wrapped(stdout, gaps->items[i].remedy, 4, 4, 79);
     }
 }
 
@@ -107,15 +107,15 @@ static json_t *device_json(const struct vs_device_info *device, bool is_default)
 
 static enum vs_status print_json(const struct vs_device_info *devices, size_t n_devices,
                                  const struct vs_device_info *preferred,
-                                 const struct host_findings *findings)
+                                 const struct host_gaps *gaps)
 {
     json_t *list = json_array(), *missing = json_array();
     for (size_t i = 0; i < n_devices; i++)
         json_array_append_new(list, device_json(&devices[i], preferred && devices[i].index ==
                                                                               preferred->index));
-    for (size_t i = 0; i < findings->n; i++)
-        json_array_append_new(missing, json_pack("{s:s, s:s}", "what", findings->items[i].what,
-                                                 "remedy", findings->items[i].remedy));
+    for (size_t i = 0; i < gaps->n; i++)
+        json_array_append_new(missing, json_pack("{s:s, s:s}", "what", gaps->items[i].what,
+                                                 "remedy", gaps->items[i].remedy));
     json_t *root = json_pack("{s:o, s:o}", "devices", list, "missing", missing);
     char *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_ENSURE_ASCII) : NULL;
     json_decref(root);
@@ -130,23 +130,23 @@ static enum vs_status list_devices(const struct values *values)
 {
     enum vs_status status = VS_OK;
     struct vs_device_info *devices = NULL, preferred;
-    struct host_findings findings = {0};
+    struct host_gaps gaps = {0};
     struct host_places places;
     size_t n_devices = 0;
     VS_TRY(vs_device_list(&devices, &n_devices));
     host_places_init(&places);
-    VS_TRY(host_findings_collect(&findings, &places, devices, n_devices));
+    VS_TRY(host_gaps_collect(&gaps, &places, devices, n_devices));
     enum vs_status found = vs_device_find(&preferred, NULL);
     const struct vs_device_info *marked = found == VS_OK ? &preferred : NULL;
     if (values->json)
-        VS_TRY(print_json(devices, n_devices, marked, &findings));
+        VS_TRY(print_json(devices, n_devices, marked, &gaps));
     else
-        print_text(devices, n_devices, marked, &findings);
+        print_text(devices, n_devices, marked, &gaps);
     if (!marked)
         status = vs_fail(VS_ERROR_DEVICE, "no usable OpenCL device; install a driver, for example "
                          "pocl-opencl-icd, which runs on any CPU");
 fail:
-    host_findings_free(&findings);
+    host_gaps_free(&gaps);
     free(devices);
     return status;
 }

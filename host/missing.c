@@ -35,7 +35,7 @@ enum { INTEL, AMD, NVIDIA, N_MAKERS };
 /* What the walk through the system finds. */
 struct survey {
     const struct host_places *places;
-    struct host_findings *findings;
+    struct host_gaps *gaps;
     size_t n_icd_files;
     bool icd_of[N_MAKERS]; /* an .icd file that looks like this maker's */
 };
@@ -49,18 +49,18 @@ void host_places_init(struct host_places *places)
 }
 
 /* Takes both texts, which may be NULL when memory was short. */
-static enum vs_status add(struct host_findings *findings, char *what, char *remedy)
+static enum vs_status add(struct host_gaps *gaps, char *what, char *remedy)
 {
-    struct host_finding *items = NULL;
+    struct host_gap *items = NULL;
     if (what && remedy)
-        items = vs_realloc(findings->items, findings->n + 1, sizeof *items);
+        items = vs_realloc(gaps->items, gaps->n + 1, sizeof *items);
     if (!items) {
         free(what);
         free(remedy);
         return VS_ERROR_MEMORY;
     }
-    findings->items = items;
-    items[findings->n++] = (struct host_finding){what, remedy};
+    gaps->items = items;
+    items[gaps->n++] = (struct host_gap){what, remedy};
     return VS_OK;
 }
 
@@ -105,11 +105,11 @@ static enum vs_status look_at_icd(struct survey *survey, const char *path)
     if (contains(library, "mesa") || contains(library, "rusticl") || contains(library, "amdocl"))
         survey->icd_of[AMD] = true;
     if (!*library)
-        return add(survey->findings, vs_format("%s names no library", path),
+        return add(survey->gaps, vs_format("%s names no library", path),
                    vs_format("write the driver's library into it, or remove it"));
     if (dlopen(library, RTLD_LAZY | RTLD_LOCAL))
         return VS_OK; /* the loader has it open as well; it stays */
-    return add(survey->findings,
+    return add(survey->gaps,
                vs_format("the driver of %s does not load: %s", path, dlerror()),
                vs_format("install the package that holds %s, or remove the .icd file", library));
 }
@@ -120,7 +120,7 @@ static enum vs_status look_at_drivers(struct survey *survey)
     struct stat about;
     enum vs_status status = VS_OK;
     if (stat(vendors, &about) != 0)
-        return add(survey->findings, vs_format("%s: %s%s", vendors, strerror(errno),
+        return add(survey->gaps, vs_format("%s: %s%s", vendors, strerror(errno),
                                                survey->places->vendors_from_environment
                                                    ? " (named by OCL_ICD_VENDORS)"
                                                    : ": no OpenCL driver is installed"),
@@ -131,7 +131,7 @@ static enum vs_status look_at_drivers(struct survey *survey)
         return look_at_icd(survey, vendors);
     DIR *folder = opendir(vendors);
     if (!folder)
-        return add(survey->findings, vs_format("%s: %s", vendors, strerror(errno)),
+        return add(survey->gaps, vs_format("%s: %s", vendors, strerror(errno)),
                    vs_format("make the folder readable"));
     for (struct dirent *entry; status == VS_OK && (entry = readdir(folder));) {
         size_t n = strlen(entry->d_name);
@@ -143,7 +143,7 @@ static enum vs_status look_at_drivers(struct survey *survey)
     }
     closedir(folder);
     if (status == VS_OK && survey->n_icd_files == 0)
-        status = add(survey->findings,
+        status = add(survey->gaps,
                      vs_format("%s holds no .icd file: no OpenCL driver is installed", vendors),
                      vs_format("install one; pocl-opencl-icd runs on any CPU"));
     return status;
@@ -205,7 +205,7 @@ static enum vs_status explain_card(struct survey *survey, size_t m, const char *
 {
     const struct maker *maker = &makers[m];
     if (!survey->icd_of[m])
-        return add(survey->findings,
+        return add(survey->gaps,
                    vs_format("there is a GPU of %s, but %s has no driver for it", maker->name,
                              survey->places->vendors),
                    survey->places->vendors_from_environment
@@ -213,7 +213,7 @@ static enum vs_status explain_card(struct survey *survey, size_t m, const char *
                                    maker->package)
                        : vs_format("install %s", maker->package));
     if (m != NVIDIA && n_nodes == 0)
-        return add(survey->findings,
+        return add(survey->gaps,
                    vs_format("there is a GPU of %s, but %s has no render node", maker->name,
                              survey->places->dri),
                    vs_format("in a container, pass %s into it; else look at the kernel's messages",
@@ -221,31 +221,31 @@ static enum vs_status explain_card(struct survey *survey, size_t m, const char *
     if (m != NVIDIA && *closed)
         return VS_OK; /* told once, for all cards */
     if (m == AMD)
-        return add(survey->findings,
+        return add(survey->gaps,
                    vs_format("there is a GPU of AMD and a driver, but the driver does not list it"),
                    vs_format("for rusticl set RUSTICL_ENABLE=radeonsi; or install ROCm's OpenCL"));
-    return add(survey->findings,
+    return add(survey->gaps,
                vs_format("there is a GPU of %s and a driver, but the driver does not list it",
                          maker->name),
                vs_format("see whether the versions of kernel driver and %s agree", maker->package));
 }
 
-enum vs_status host_findings_collect(struct host_findings *findings,
+enum vs_status host_gaps_collect(struct host_gaps *gaps,
                                      const struct host_places *places,
                                      const struct vs_device_info *devices, size_t n_devices)
 {
     enum vs_status status = VS_OK;
-    struct survey survey = {places, findings, 0, {false}};
+    struct survey survey = {places, gaps, 0, {false}};
     bool present[N_MAKERS] = {false};
     char closed[1024];
     size_t n_nodes;
-    *findings = (struct host_findings){0};
+    *gaps = (struct host_gaps){0};
     VS_TRY(look_at_drivers(&survey));
     look_for_cards(places->drm, present);
     present[NVIDIA] = present[NVIDIA] || exists(places->nvidia);
     look_at_nodes(places->dri, closed, sizeof closed, &n_nodes);
     if (*closed)
-        VS_TRY(add(findings, vs_format("%s may not be opened", closed),
+        VS_TRY(add(gaps, vs_format("%s may not be opened", closed),
                    vs_format("add your user to the group render: sudo usermod -aG render $USER, "
                              "then log in again")));
     for (size_t m = 0; m < N_MAKERS; m++) {
@@ -254,16 +254,16 @@ enum vs_status host_findings_collect(struct host_findings *findings,
     }
     return VS_OK;
 fail:
-    host_findings_free(findings);
+    host_gaps_free(gaps);
     return status;
 }
 
-void host_findings_free(struct host_findings *findings)
+void host_gaps_free(struct host_gaps *gaps)
 {
-    for (size_t i = 0; i < findings->n; i++) {
-        free(findings->items[i].what);
-        free(findings->items[i].remedy);
+    for (size_t i = 0; i < gaps->n; i++) {
+        free(gaps->items[i].what);
+        free(gaps->items[i].remedy);
     }
-    free(findings->items);
-    *findings = (struct host_findings){0};
+    free(gaps->items);
+    *gaps = (struct host_gaps){0};
 }

@@ -15,13 +15,13 @@ struct host_places {
     bool vendors_from_environment;
 };
 
-/* One finding: what was seen, and what to do. */
-struct host_finding {
+/* What was seen, and what to do. */
+struct host_gap {
     char *what, *remedy; /* owned */
 };
 
-struct host_findings {
-    struct host_finding *items;
+struct host_gaps {
+    struct host_gap *items;
     size_t n;
 };
 
@@ -30,11 +30,11 @@ void host_places_init(struct host_places *places);
 
 /* Compares the list of devices with the drivers and cards that the system has. An empty result:
  * nothing looks wrong. VS_ERROR_MEMORY. */
-VS_CHECK enum vs_status host_findings_collect(struct host_findings *findings,
+VS_CHECK enum vs_status host_gaps_collect(struct host_gaps *gaps,
                                               const struct host_places *places,
                                               const struct vs_device_info *devices,
                                               size_t n_devices);
 
-void host_findings_free(struct host_findings *findings);
+void host_gaps_free(struct host_gaps *gaps);
 
 #endif

@@ -198,8 +198,8 @@ END_TEST
 START_TEST(help_of_every_command_is_narrow_and_complete)
 {
     static const struct host_spec *const specs[] = {&host_generate_spec, &host_replay_spec,
-                                                    &host_devices_spec};
-    for (size_t i = 0; i < 3; i++) {
+                                                    &host_devices_spec, &host_inspect_spec};
+    for (size_t i = 0; i < 4; i++) {
         char *text = NULL;
         size_t n_bytes;
         FILE *file = open_memstream(&text, &n_bytes);
@@ -472,17 +472,17 @@ static struct host_places empty_places(void)
     return (struct host_places){vendors, dri, drm, nvidia, false};
 }
 
-/* Looks for findings; true when one holds both texts. */
+/* Looks for gaps; true when one holds both texts. */
 static bool finds(const struct host_places *places, const struct vs_device_info *devices,
                   size_t n_devices, const char *what, const char *remedy)
 {
-    struct host_findings findings;
+    struct host_gaps gaps;
     bool found = false;
-    ck_assert_int_eq(host_findings_collect(&findings, places, devices, n_devices), VS_OK);
-    for (size_t i = 0; i < findings.n; i++)
-        found = found || (strstr(findings.items[i].what, what) &&
-                          strstr(findings.items[i].remedy, remedy));
-    host_findings_free(&findings);
+    ck_assert_int_eq(host_gaps_collect(&gaps, places, devices, n_devices), VS_OK);
+    for (size_t i = 0; i < gaps.n; i++)
+        found = found || (strstr(gaps.items[i].what, what) &&
+                          strstr(gaps.items[i].remedy, remedy));
+    host_gaps_free(&gaps);
     return found;
 }
 
