@@ -39,12 +39,12 @@ models_libmodels_la_SOURCES += \
 # transformer, cache, and the loop over chunks
 models_libmodels_la_SOURCES += \
 	models/config.c models/config.h \
-	models/model.c models/model.h \
-	models/params.c models/params.h \
+	models/model.c models/model_paths.c models/model.h \
+	models/dit_math.h models/rollout.c \
 	models/dit.c models/dit.h \
 	models/dit_weights.c models/dit_weights.h \
 	models/cache.c models/cache.h \
-	models/generator.c models/generator.h
+	models/generator.c models/generator.h models/plan.c
 
 lib_LTLIBRARIES += libvideossm.la
 libvideossm_la_SOURCES =

@@ -76,6 +76,8 @@ void golden_compare_bytes(struct golden *golden, const char *name, const uint8_t
 void golden_defer(struct golden *golden, void (*release)(void *), void *object);
 
 /* Handlers of each room, ended by {NULL, NULL}. */
+extern const struct golden_op golden_ops_dit[];
+extern const struct golden_op golden_ops_generate[];
 extern const struct golden_op golden_ops_norm[];
 extern const struct golden_op golden_ops_weights[];
 extern const struct golden_op golden_ops_gemm[];

@@ -14,6 +14,8 @@
 #include "tests/golden_private.h"
 
 static const struct golden_op *const rooms[] = {
+    golden_ops_dit,
+    golden_ops_generate,
     golden_ops_norm,
     golden_ops_weights,
     golden_ops_gemm,

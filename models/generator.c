@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * generator.c - from prompts to decoded chunks: encodes the texts, then for each chunk noise,
+ * denoising, clean pass, decoding. Everything is allocated by vs_generator_create(). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cl/alloc.h"
+#include "cl/context.h"
+#include "kernels/pixels/pixels.h"
+#include "models/generator.h"
+#include "models/scheduler.h"
+
+/* ---- Progress ----------------------------------------------------------------------------- */
+
+static bool report(const struct vs_generator *g, enum vs_stage stage, size_t done, size_t total)
+{
+    struct vs_progress progress = {.stage = stage,
+                                   .done = done,
+                                   .total = total,
+                                   .chunk = g->next_chunk,
+                                   .n_chunks = g->info.n_chunks};
+    return !g->options.progress || g->options.progress(&progress, g->options.user);
+}
+
+static bool text_progress(size_t done, size_t total, void *user)
+{
+    return report(user, VS_STAGE_ENCODE, done, total);
+}
+
+static bool pass_progress(void *user, size_t pass)
+{
+    const struct vs_generator *g = user;
+    return report(g, VS_STAGE_DENOISE, pass + 1, g->model->config.n_steps + 1);
+}
+
+/* ---- Preparation -------------------------------------------------------------------------- */
+
+static enum vs_status encode_texts(struct vs_generator *g, const struct vs_prompt *prompts,
+                                   size_t n_prompts)
+{
+    const struct vs_config *config = &g->model->config;
+    enum vs_status status = VS_OK;
+    struct vs_umt5_text *inputs = vs_alloc(n_prompts, sizeof *inputs);
+    int32_t *ids = vs_alloc(n_prompts * config->text_len, sizeof *ids);
+    g->texts = vs_alloc(n_prompts, sizeof *g->texts);
+    if (!inputs || !ids || !g->texts) {
+        status = VS_ERROR_MEMORY;
+        goto fail;
+    }
+    g->n_texts = n_prompts;
+    for (size_t i = 0; i < n_prompts; i++) {
+        struct vs_text *text = g->texts + i;
+        int32_t *own = ids + i * config->text_len;
+        VS_TRY(vs_tokenizer_encode(g->model->tokenizer, prompts[i].text, config->text_len, own,
+                                   &text->n_rows));
+        text->seconds = prompts[i].seconds;
+        text->rows = vs_alloc(text->n_rows * config->text_dim, sizeof *text->rows);
+        if (!text->rows) {
+            status = VS_ERROR_MEMORY;
+            goto fail;
+        }
+        inputs[i] =
+            (struct vs_umt5_text){.ids = own, .n_ids = text->n_rows, .out = text->rows};
+    }
+    VS_TRY(vs_umt5_encode(g->context, g->model->text_encoder, inputs, n_prompts, text_progress, g));
+fail:
+    free(inputs);
+    free(ids);
+    return status;
+}
+
+static enum vs_status create_networks(struct vs_generator *g)
+{
+    const struct vs_config *config = &g->model->config;
+    enum vs_status status = VS_OK;
+    size_t chunk = config->frames_per_chunk;
+    struct vs_rollout_shape shape = {.height = g->info.height / VS_VAE_SCALE,
+                                     .width = g->info.width / VS_VAE_SCALE,
+                                     .memory = g->info.memory,
+                                     .window = g->info.window,
+                                     .sink = g->info.sink,
+                                     .n_frames = g->info.n_chunks * chunk,
+                                     .horizon = g->info.horizon};
+    struct vs_vae_stream_options decode = {.direction = VS_VAE_DECODE,
+                                           .n_latent_frames = chunk,
+                                           .height = shape.height,
+                                           .width = shape.width};
+    VS_TRY(vs_dit_create(&g->dit, g->context, g->model->dit, config));
+    VS_TRY(vs_rollout_create(&g->rollout, g->dit, &shape));
+    VS_TRY(vs_vae_create(&g->vae, g->context, g->model->vae));
+    VS_TRY(vs_vae_stream_create(&g->decoder, g->vae, &decode));
+fail:
+    return status;
+}
+
+static enum vs_status create_buffers(struct vs_generator *g)
+{
+    const struct vs_config *config = &g->model->config;
+    enum vs_status status = VS_OK;
+    size_t n_latents = config->frames_per_chunk * g->rollout->latent_size;
+    size_t frame_bytes = 3 * g->info.width * g->info.height;
+    size_t rgb_bytes = VS_VAE_RATE * config->frames_per_chunk * frame_bytes;
+    VS_TRY(vs_schedule(g->sigma, g->timestep, config->steps, config->n_steps,
+                       config->timestep_shift));
+    VS_TRY(vs_noise_create(&g->noise, g->options.noise, g->options.seed, g->info.n_chunks,
+                           config->n_steps, n_latents));
+    VS_TRY(vs_buffer_create(&g->bytes, g->context, rgb_bytes));
+    g->host_noise = vs_alloc(config->n_steps * n_latents, sizeof *g->host_noise);
+    g->host_latents = vs_alloc(n_latents, sizeof *g->host_latents);
+    g->host_rgb = vs_alloc(rgb_bytes, 1);
+    if (!g->host_noise || !g->host_latents || !g->host_rgb)
+        status = VS_ERROR_MEMORY;
+fail:
+    return status;
+}
+
+enum vs_status vs_generator_create(struct vs_generator **out, struct vs_context *context,
+                                   const struct vs_model *model,
+                                   const struct vs_generate_options *options)
+{
+    enum vs_status status = VS_OK;
+    struct vs_generator *g = vs_alloc(1, sizeof *g);
+    *out = NULL;
+    if (!g)
+        return VS_ERROR_MEMORY;
+    g->context = context;
+    g->model = model;
+    g->options = *options;
+    VS_TRY(vs_video_plan(&g->info, model, options));
+    VS_TRY(encode_texts(g, options->prompts, options->n_prompts));
+    g->text_in_force = g->n_texts;
+    /* The texts are copied; what was given may go. */
+    g->options.prompts = NULL;
+    g->options.n_prompts = 0;
+    if (!report(g, VS_STAGE_LOAD, 0, 1)) {
+        status = vs_fail(VS_ERROR_INTERRUPTED, "stopped on request");
+        goto fail;
+    }
+    VS_TRY(create_networks(g));
+    VS_TRY(create_buffers(g));
+    VS_TRY(vs_context_finish(context));
+    report(g, VS_STAGE_LOAD, 1, 1);
+    *out = g;
+    return VS_OK;
+fail:
+    vs_generator_free(g);
+    return status;
+}
+
+void vs_generator_free(struct vs_generator *g)
+{
+    if (!g)
+        return;
+    for (size_t i = 0; g->texts && i < g->n_texts; i++)
+        free(g->texts[i].rows);
+    free(g->texts);
+    vs_vae_stream_free(g->decoder);
+    vs_vae_free(g->vae);
+    vs_rollout_free(g->rollout);
+    vs_dit_free(g->dit);
+    vs_noise_free(g->noise);
+    vs_buffer_free(g->bytes);
+    free(g->host_noise);
+    free(g->host_latents);
+    free(g->host_rgb);
+    free(g);
+}
+
+const struct vs_video_info *vs_generator_info(const struct vs_generator *g)
+{
+    return &g->info;
+}
+
+/* ---- The loop over chunks ----------------------------------------------------------------- */
+
+/* Number of a chunk's first video frame. */
+static size_t first_frame(const struct vs_generator *g, size_t chunk)
+{
+    return chunk ? VS_VAE_RATE * g->model->config.frames_per_chunk * chunk - (VS_VAE_RATE - 1) : 0;
+}
+
+/* The last prompt that is due when the chunk begins. */
+static enum vs_status settle_text(struct vs_generator *g)
+{
+    size_t due = 0;
+    double begin = (double)first_frame(g, g->next_chunk);
+    while (due + 1 < g->n_texts && g->texts[due + 1].seconds * g->info.fps <= begin)
+        due++;
+    if (due == g->text_in_force)
+        return VS_OK;
+    g->text_in_force = due;
+    return vs_rollout_set_text(g->rollout, g->texts[due].rows, g->texts[due].n_rows);
+}
+
+static enum vs_status denoise(struct vs_generator *g)
+{
+    const struct vs_config *config = &g->model->config;
+    enum vs_status status = VS_OK;
+    size_t chunk = config->frames_per_chunk, n = chunk * g->rollout->latent_size;
+    int64_t frames[256];
+    for (size_t i = 0; i < chunk; i++)
+        frames[i] = (int64_t)(g->next_chunk * chunk + i);
+    for (size_t step = 0; step < config->n_steps; step++)
+        vs_noise_get(g->noise, g->next_chunk, step, g->host_noise + step * n);
+    VS_TRY(settle_text(g));
+    VS_TRY(vs_rollout_begin(g->rollout, frames, chunk));
+    VS_TRY(vs_buffer_write(g->rollout->noise, 0, g->host_noise,
+                           config->n_steps * n * sizeof *g->host_noise));
+    VS_TRY(vs_rollout_denoise(g->rollout, g->sigma, g->timestep,
+                              g->options.progress ? pass_progress : NULL, g));
+    VS_TRY(vs_rollout_check_finite(g->rollout, g->next_chunk));
+    VS_TRY(vs_buffer_read(g->rollout->x0, 0, g->host_latents, n * sizeof *g->host_latents));
+fail:
+    return status;
+}
+
+static enum vs_status decode(struct vs_generator *g, size_t *n_frames)
+{
+    enum vs_status status = VS_OK;
+    struct vs_span frames;
+    size_t frame_bytes = 3 * g->info.width * g->info.height;
+    report(g, VS_STAGE_DECODE, 0, 1);
+    status = vs_vae_decode(g->decoder, vs_span_of(g->rollout->x0),
+                           g->model->config.frames_per_chunk, &frames, n_frames);
+    if (status == VS_ERROR_NONFINITE)
+        status = vs_fail_in(status, "chunk %zu", g->next_chunk);
+    if (status != VS_OK)
+        goto fail;
+    VS_TRY(vs_bytes_run(g->context, g->bytes, 0, frames, *n_frames * frame_bytes));
+    VS_TRY(vs_buffer_read(g->bytes, 0, g->host_rgb, *n_frames * frame_bytes));
+    report(g, VS_STAGE_DECODE, 1, 1);
+fail:
+    return status;
+}
+
+enum vs_status vs_generator_next(struct vs_generator *g, struct vs_chunk *chunk)
+{
+    enum vs_status status = VS_OK;
+    size_t n_frames;
+    memset(chunk, 0, sizeof *chunk);
+    if (g->next_chunk == g->info.n_chunks)
+        return VS_OK;
+    VS_TRY(denoise(g));
+    VS_TRY(decode(g, &n_frames));
+    size_t first = first_frame(g, g->next_chunk), wanted = g->info.n_frames - first;
+    *chunk = (struct vs_chunk){.index = g->next_chunk,
+                               .first_frame = first,
+                               .n_frames = n_frames < wanted ? n_frames : wanted,
+                               .rgb = g->host_rgb,
+                               .n_latent_frames = g->model->config.frames_per_chunk,
+                               .latents = g->host_latents};
+    g->next_chunk++;
+fail:
+    return status;
+}
