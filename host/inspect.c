@@ -17,7 +17,7 @@
 #include "host/command.h"
 #include "host/inspect.h"
 #include "models/file_map.h"
-#include "models/spiece.h"
+#include "models/tokenizer.h"
 
 enum { MAX_DEPTH = 3, MAX_FILES = 1000 };
 
@@ -55,38 +55,15 @@ static bool ends_with(const char *text, const char *end)
     return n >= n_end && strcmp(text + n - n_end, end) == 0;
 }
 
-/* Fields 1 of a protocol buffer that vs_spiece_check() found whole. */
-static size_t count_pieces(const uint8_t *data, size_t n)
-{
-    size_t n_pieces = 0;
-    const uint8_t *end = data + n;
-    while (data < end) {
-        uint64_t numbers[2] = {0}; /* key; length or value */
-        for (size_t i = 0; i < 2 && !(i == 1 && ((numbers[0] & 7) == 1 || (numbers[0] & 7) == 5));
-             i++)
-            for (unsigned shift = 0; data < end && shift < 64; shift += 7) {
-                uint8_t byte = *data++;
-                numbers[i] |= (uint64_t)(byte & 127) << shift;
-                if (byte < 128)
-                    break;
-            }
-        unsigned wire = numbers[0] & 7;
-        uint64_t skip = wire == 1 ? 8 : wire == 5 ? 4 : wire == 2 ? numbers[1] : 0;
-        if (skip > (uint64_t)(end - data))
-            break;
-        data += skip;
-        n_pieces += numbers[0] == (1 << 3 | 2);
-    }
-    return n_pieces;
-}
-
 static enum vs_status open_tokenizer(struct host_finding *finding, const struct vs_file_map *map)
 {
     finding->kind = HOST_FINDING_TOKENIZER;
-    enum vs_status status = vs_spiece_check(map->data, map->size);
+    struct vs_tokenizer *tokenizer;
+    enum vs_status status = vs_tokenizer_open(&tokenizer, map->path);
     if (status != VS_OK)
-        return vs_fail_in(status, "%s", map->path);
-    finding->n_pieces = count_pieces(map->data, map->size);
+        return status;
+    finding->n_pieces = vs_tokenizer_vocab(tokenizer);
+    vs_tokenizer_free(tokenizer);
     return VS_OK;
 }
 

@@ -38,9 +38,16 @@ nodist_EXTRA_tests_golden_run_SOURCES = force_cxx_link.cc
 tests_golden_run_CFLAGS = $(AM_CFLAGS)
 tests_golden_run_LDADD = models/libmodels.la $(JANSSON_LIBS)
 
+# golden handlers: transformer
+tests_golden_run_SOURCES += tests/golden_dit.c tests/golden_generate.c
+
 # golden handlers: norm
 tests_golden_run_SOURCES += tests/golden_norm.c
-EXTRA_DIST += tests/golden
+EXTRA_DIST += tests/golden tests/lsan.supp
+
+# scripts: the layers, every golden case
+dist_check_SCRIPTS += tests/check_includes.sh tests/check_golden.sh
+TESTS += tests/check_includes.sh tests/check_golden.sh
 
 # prompts: cleaning and tokenizer
 check_PROGRAMS += tests/check_text
