@@ -34,6 +34,7 @@ models_libmodels_la_SOURCES += \
 # VAE: streaming decode and encode
 models_libmodels_la_SOURCES += \
 	models/vae.c models/vae.h \
+	models/vae_chain.c models/vae_chain.h \
 	models/vae_blocks.c models/vae_blocks.h
 
 # transformer, cache, and the loop over chunks

@@ -82,6 +82,8 @@ extern const struct golden_op golden_ops_norm[];
 extern const struct golden_op golden_ops_weights[];
 extern const struct golden_op golden_ops_gemm[];
 extern const struct golden_op golden_ops_pointwise[];
+extern const struct golden_op golden_ops_conv[];
+extern const struct golden_op golden_ops_vae[];
 extern const struct golden_op golden_ops_text[];
 extern const struct golden_op golden_ops_attention[];
 extern const struct golden_op golden_ops_memory[];

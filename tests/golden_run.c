@@ -20,6 +20,8 @@ static const struct golden_op *const rooms[] = {
     golden_ops_weights,
     golden_ops_gemm,
     golden_ops_pointwise,
+    golden_ops_conv,
+    golden_ops_vae,
     golden_ops_text,
     golden_ops_attention,
     golden_ops_memory,

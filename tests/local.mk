@@ -165,3 +165,6 @@ nodist_EXTRA_tests_check_rope_SOURCES = force_cxx_link.cc
 tests_check_rope_CFLAGS = $(tests_cflags)
 tests_check_rope_LDADD = $(tests_ldadd)
 tests_golden_run_SOURCES += tests/golden_attention.c tests/golden_memory.c tests/golden_rope.c
+
+# golden handlers: conv, vae
+tests_golden_run_SOURCES += tests/golden_conv.c tests/golden_vae.c

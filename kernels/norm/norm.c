@@ -46,12 +46,18 @@ enum vs_status vs_channel_norm_run(struct vs_context *context, struct vs_span ou
                                    size_t n_channels, bool silu)
 {
     struct vs_launch launch;
+    /* A CPU's work-item has vectors to fill and a start to pay for, a GPU's is one of thousands. */
+    bool cpu = vs_context_device(context)->type == VS_DEVICE_CPU;
+    size_t rows_each = cpu && n_channels < 1024 ? 1024 / (n_channels ? n_channels : 1) : 1;
+    size_t n_items = n_rows / rows_each + (n_rows % rows_each != 0);
     vs_launch_begin(&launch, context, &vs_source_norm, "channel_norm",
                     "-DVS_MODULATION=0 -DVS_SILU=%d", silu);
     vs_launch_span(&launch, out);
     vs_launch_span(&launch, x);
     vs_launch_span(&launch, gamma);
+    vs_launch_size(&launch, n_rows);
+    vs_launch_size(&launch, rows_each);
     vs_launch_size(&launch, n_channels);
     vs_launch_float(&launch, (float)sqrt((double)n_channels));
-    return vs_launch_run(&launch, 1, &n_rows, NULL, 20.0 * (double)n_rows * (double)n_channels);
+    return vs_launch_run(&launch, 1, &n_items, NULL, 20.0 * (double)n_rows * (double)n_channels);
 }

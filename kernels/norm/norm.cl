@@ -3,7 +3,7 @@
  * Purpose     LayerNorm with affine or modulation, RMSNorm, channel norm of the VAE.
  * Formula     see norm.h
  * Shapes      x, out [n_rows, C] contiguous; shift, scale [vectors, C]; out may be x
- * Work split  one work-item a row
+ * Work split  one work-item a row; channel_norm: rows_each rows
  * Numerics    EXACT: sums in 64 lanes and a tree (reduce.clh); products and fma in the order of
  *             norm_ref.c
  * Parameters  VS_MODULATION 0|1 (1: fma(d r, 1 + scale, shift)), VS_SILU 0|1
@@ -73,31 +73,32 @@ __kernel void rmsnorm(__global float *out, ulong out_offset, __global const floa
         out[i] = (x[i] * r) * weight[i];
 }
 
+/* rows_each rows an item: silu runs over them as one array, so few channels fill vectors too. */
 __kernel void channel_norm(__global float *out, ulong out_offset, __global const float *x,
                            ulong x_offset, __global const float *gamma, ulong gamma_offset,
-                           ulong n_channels, float sqrt_channels)
+                           ulong n_rows, ulong rows_each, ulong n_channels, float sqrt_channels)
 {
-    ulong row = get_global_id(0);
+    ulong row = get_global_id(0) * rows_each;
+    ulong n = n_rows - row < rows_each ? n_rows - row : rows_each;
     x += x_offset + row * n_channels;
     out += out_offset + row * n_channels;
     gamma += gamma_offset;
 
-    float length = vm_sqrt(vs_row_sum_squares(x, n_channels, 0.0f));
-    length = length > 1e-12f ? length : 1e-12f;
-    float r = vm_rcp(length) * sqrt_channels;
+    for (ulong j = 0; j < n * n_channels; j += n_channels) {
+        float length = vm_sqrt(vs_row_sum_squares(x + j, n_channels, 0.0f));
+        length = length > 1e-12f ? length : 1e-12f;
+        float r = vm_rcp(length) * sqrt_channels;
+        ulong i = 0;
+        for (; i + 16 <= n_channels; i += 16)
+            vstore16((vload16(0, x + j + i) * r) * vload16(0, gamma + i), 0, out + j + i);
+        for (; i < n_channels; i++)
+            out[j + i] = (x[j + i] * r) * gamma[i];
+    }
+#if VS_SILU
     ulong i = 0;
-    for (; i + 16 <= n_channels; i += 16) {
-        float16 y = (vload16(0, x + i) * r) * vload16(0, gamma + i);
-#if VS_SILU
-        y = vm_silu16(y);
+    for (; i + 16 <= n * n_channels; i += 16)
+        vstore16(vm_silu16(vload16(0, out + i)), 0, out + i);
+    for (; i < n * n_channels; i++)
+        out[i] = vm_silu(out[i]);
 #endif
-        vstore16(y, 0, out + i);
-    }
-    for (; i < n_channels; i++) {
-        float y = (x[i] * r) * gamma[i];
-#if VS_SILU
-        y = vm_silu(y);
-#endif
-        out[i] = y;
-    }
 }
