@@ -80,7 +80,7 @@ static enum vs_status pop_mark(const int32_t **items, size_t *n, struct machine 
     if (!m->n_marks)
         return VS_PICKLE_FAIL(m, "no mark on the stack");
     size_t height = m->marks[--m->n_marks];
-    *items = m->stack + height;
+    *items = height ? m->stack + height : m->stack; /* the stack may not exist yet */
     *n = m->n_stack - height;
     m->n_stack = height;
     return VS_OK;

@@ -279,6 +279,7 @@ START_TEST(pickle_programs)
         {"N(R.", "the stack is empty"},
         {"N\x86.", "the stack is empty"},
         {"Ns.", "the stack is empty"},
+        {"(t.", "no dictionary of tensors"},
         {"t.", "no mark"},
         {"1.", "no mark"},
         {"u.", "no mark"},

@@ -132,14 +132,38 @@ tests_check_hostile_torch_CFLAGS = $(tests_cflags)
 tests_check_hostile_torch_LDADD = $(tests_ldadd)
 tests_golden_run_SOURCES += tests/golden_weights.c
 
-# fuzz target: SentencePiece models
+# fuzz targets: model files and prompts; tests/fuzz/run.sh runs them
 if FUZZING
-noinst_PROGRAMS += tests/fuzz_spiece
-tests_fuzz_spiece_SOURCES = tests/fuzz_spiece.c
-nodist_EXTRA_tests_fuzz_spiece_SOURCES = force_cxx_link.cc
-tests_fuzz_spiece_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
-tests_fuzz_spiece_LDADD = models/libmodels.la
+noinst_PROGRAMS += tests/fuzz/fuzz_safetensors tests/fuzz/fuzz_gguf tests/fuzz/fuzz_torch \
+	tests/fuzz/fuzz_spiece tests/fuzz/fuzz_clean tests/fuzz/fuzz_config tests/fuzz/make_seeds
+fuzz_ldflags = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_safetensors_SOURCES = tests/fuzz/fuzz_safetensors.c tests/fuzz/fuzz_weights.h
+nodist_EXTRA_tests_fuzz_fuzz_safetensors_SOURCES = force_cxx_link.cc
+tests_fuzz_fuzz_safetensors_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_safetensors_LDADD = models/libmodels.la
+tests_fuzz_fuzz_gguf_SOURCES = tests/fuzz/fuzz_gguf.c tests/fuzz/fuzz_weights.h
+nodist_EXTRA_tests_fuzz_fuzz_gguf_SOURCES = force_cxx_link.cc
+tests_fuzz_fuzz_gguf_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_gguf_LDADD = models/libmodels.la
+tests_fuzz_fuzz_torch_SOURCES = tests/fuzz/fuzz_torch.c tests/fuzz/fuzz_weights.h $(file_builder)
+nodist_EXTRA_tests_fuzz_fuzz_torch_SOURCES = force_cxx_link.cc
+tests_fuzz_fuzz_torch_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_torch_LDADD = models/libmodels.la
+tests_fuzz_fuzz_spiece_SOURCES = tests/fuzz/fuzz_spiece.c
+nodist_EXTRA_tests_fuzz_fuzz_spiece_SOURCES = force_cxx_link.cc
+tests_fuzz_fuzz_spiece_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_spiece_LDADD = models/libmodels.la
+tests_fuzz_fuzz_clean_SOURCES = tests/fuzz/fuzz_clean.c
+nodist_EXTRA_tests_fuzz_fuzz_clean_SOURCES = force_cxx_link.cc
+tests_fuzz_fuzz_clean_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_clean_LDADD = models/libmodels.la
+tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz_config.c
+nodist_EXTRA_tests_fuzz_fuzz_config_SOURCES = force_cxx_link.cc
+tests_fuzz_fuzz_config_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_config_LDADD = models/libmodels.la
+tests_fuzz_make_seeds_SOURCES = tests/fuzz/make_seeds.c $(file_builder)
 endif
+EXTRA_DIST += tests/fuzz/run.sh tests/fuzz/corpus
 
 # files: what they are recognised as, and the command that tells
 check_PROGRAMS += tests/check_inspect

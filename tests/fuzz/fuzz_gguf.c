@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fuzz_gguf.c - libFuzzer target: any bytes as a GGUF file. */
+#include "tests/fuzz/fuzz_weights.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    fuzz_weights(data, n);
+    return 0;
+}
