@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# run.sh SECONDS [BUILD] - runs every fuzz target for that time, starting from the seed corpus.
+# run.sh SECONDS [BUILD] - shares that time among all fuzz targets, each starting from its seeds.
 #
 # BUILD is the folder of a build configured with CC=clang CXX=clang++ --enable-fuzzing (default: the
 # current one). What is found stays in BUILD/tests/fuzz/found. Exit 1 when a target fails.
@@ -11,6 +11,11 @@ build=${2:-.}
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 failed=0
 ran=0
+targets=0
+for program in "$build"/tests/fuzz/fuzz_*; do
+    [ -f "$program" ] && [ -x "$program" ] && targets=$((targets + 1))
+done
+[ "$targets" -eq 0 ] || seconds=$(((seconds + targets - 1) / targets))
 mkdir -p "$build/tests/fuzz/found"
 for program in "$build"/tests/fuzz/fuzz_*; do
     [ -f "$program" ] && [ -x "$program" ] || continue
