@@ -192,3 +192,11 @@ tests_golden_run_SOURCES += tests/golden_attention.c tests/golden_memory.c tests
 
 # golden handlers: conv, vae
 tests_golden_run_SOURCES += tests/golden_conv.c tests/golden_vae.c
+
+# VAE
+check_PROGRAMS += tests/check_vae
+TESTS += tests/check_vae
+tests_check_vae_SOURCES = tests/check_vae.c $(file_builder)
+nodist_EXTRA_tests_check_vae_SOURCES = force_cxx_link.cc
+tests_check_vae_CFLAGS = $(tests_cflags)
+tests_check_vae_LDADD = $(tests_ldadd)
