@@ -142,7 +142,9 @@ static enum vs_status list_devices(const struct values *values)
         VS_TRY(print_json(devices, n_devices, marked, &gaps));
     else
         print_text(devices, n_devices, marked, &gaps);
-    if (!marked)
+    if (found == VS_ERROR_MEMORY)
+        status = found;
+    else if (!marked)
         status = vs_fail(VS_ERROR_DEVICE, "no usable OpenCL device; install a driver, for example "
                          "pocl-opencl-icd, which runs on any CPU");
 fail:
