@@ -499,6 +499,112 @@ START_TEST(unknown_code_is_inert)
 }
 END_TEST
 
+/* ---- Large files -------------------------------------------------------------------------- */
+
+static void put_long(struct bytes *p, uint64_t value)
+{
+    bytes_text(p, "\x8a\x08");
+    bytes_number(p, value, 8);
+}
+
+static void put_long_entry(struct bytes *p, const char *name, const char *key, uint64_t n)
+{
+    pickle_text(p, name);
+    bytes_text(p, "ctorch._utils\n_rebuild_tensor_v2\n((");
+    pickle_text(p, "storage");
+    bytes_text(p, "ctorch\nByteStorage\n");
+    pickle_text(p, key);
+    pickle_text(p, "cpu");
+    put_long(p, n);
+    bytes_text(p, "tQK");
+    bytes_number(p, 0, 1);
+    put_long(p, n);
+    bytes_text(p, "\x85K\1\x85\x89}tR");
+}
+
+/* A header of 30 (local) or 46 (central) bytes with its name and a zip64 field of the numbers that
+ * 32 bits cannot hold. */
+static void put_zip64(struct bytes *b, bool central, const char *name, uint64_t n, uint64_t offset)
+{
+    uint64_t large[3];
+    size_t n_large = 0;
+    if (n >= UINT32_MAX)
+        large[n_large++] = n, large[n_large++] = n;
+    if (central && offset >= UINT32_MAX)
+        large[n_large++] = offset;
+    bytes_text(b, central ? "PK\1\2" : "PK\3\4");
+    for (int i = 0; i <= central; i++)
+        bytes_number(b, 45, 2); /* version made by, version needed */
+    bytes_zeros(b, 12);         /* flags, method, time, date, checksum */
+    for (int i = 0; i < 2; i++)
+        bytes_number(b, n < UINT32_MAX ? n : UINT32_MAX, 4);
+    bytes_number(b, strlen(name), 2);
+    bytes_number(b, n_large ? 4 + 8 * n_large : 0, 2);
+    if (central) {
+        bytes_zeros(b, 10);
+        bytes_number(b, offset < UINT32_MAX ? offset : UINT32_MAX, 4);
+    }
+    bytes_text(b, name);
+    if (n_large)
+        bytes_number(b, 1, 2), bytes_number(b, 8 * n_large, 2);
+    for (size_t i = 0; i < n_large; i++)
+        bytes_number(b, large[i], 8);
+}
+
+/* The released text encoder has 11 GB. Most of this file is a hole that takes no room. */
+START_TEST(archives_beyond_four_gigabytes)
+{
+    static const char path[] = "check_weights.tmp";
+    const uint64_t n = 4500000000;
+    struct bytes pickle = {0}, tail = {0};
+    struct zip_build zip = {0};
+    bytes_text(&pickle, "\x80\x02}(");
+    put_long_entry(&pickle, "large", "0", n);
+    put_long_entry(&pickle, "behind", "1", 4);
+    bytes_text(&pickle, "u.");
+    zip_add(&zip, "x/data.pkl", pickle.data, pickle.n);
+    size_t first = zip.bytes.n;
+    put_zip64(&zip.bytes, false, "x/data/0", n, 0);
+    uint64_t second = zip.bytes.n + n;
+    bytes_write_file(&zip.bytes, path);
+    put_zip64(&tail, false, "x/data/1", 4, 0);
+    bytes_zeros(&tail, 4);
+    uint64_t directory = second + tail.n;
+    size_t before = tail.n;
+    put_zip64(&tail, true, "x/data.pkl", pickle.n, 0);
+    bytes_patch(&tail, before + 16, zip.files[0].crc, 4);
+    put_zip64(&tail, true, "x/data/0", n, first);
+    put_zip64(&tail, true, "x/data/1", 4, second);
+    size_t directory_bytes = tail.n - before;
+    bytes_text(&tail, "PK\6\6");
+    bytes_number(&tail, 44, 8), bytes_number(&tail, 45, 4), bytes_zeros(&tail, 8);
+    bytes_number(&tail, 3, 8), bytes_number(&tail, 3, 8);
+    bytes_number(&tail, directory_bytes, 8), bytes_number(&tail, directory, 8);
+    bytes_text(&tail, "PK\6\7");
+    bytes_zeros(&tail, 4);
+    bytes_number(&tail, directory + directory_bytes, 8), bytes_number(&tail, 1, 4);
+    bytes_text(&tail, "PK\5\6");
+    bytes_zeros(&tail, 4);
+    bytes_number(&tail, UINT64_MAX, 8), bytes_number(&tail, UINT32_MAX, 4), bytes_zeros(&tail, 2);
+
+    FILE *file = fopen(path, "r+b");
+    ck_assert(file);
+    ck_assert_int_eq(fseeko(file, (off_t)second, SEEK_SET), 0);
+    ck_assert_uint_eq(fwrite(tail.data, 1, tail.n, file), tail.n);
+    ck_assert_int_eq(fclose(file), 0);
+    struct vs_weights *weights = open_ok(path);
+    ck_assert_uint_eq(find(weights, "large")->n_elements, n);
+    ck_assert_uint_eq(find(weights, "large")->offset + n, second);
+    ck_assert_uint_gt(find(weights, "behind")->offset, second);
+    ck_assert_int_eq(((const uint8_t *)find(weights, "behind")->data)[3], 0);
+    vs_weights_free(weights);
+    ck_assert_int_eq(unlink(path), 0);
+    bytes_free(&pickle);
+    bytes_free(&tail);
+    bytes_free(&zip.bytes);
+}
+END_TEST
+
 static TCase *cases(void)
 {
     TCase *tcase = tcase_create("weights");
@@ -517,6 +623,7 @@ static TCase *cases(void)
     tcase_add_test(tcase, preferred_dictionaries);
     tcase_add_test(tcase, other_writers);
     tcase_add_test(tcase, unknown_code_is_inert);
+    tcase_add_test(tcase, archives_beyond_four_gigabytes);
     return tcase;
 }
 

@@ -130,8 +130,9 @@ static void text_seeds(void)
               "\"router\":{\"horizon\":240},\"rope\":{\"frame\":\"relative\"},\"width\":96,"
               "\"height\":64,\"fps\":16}",
               "config", "full");
-    save_text("{\"local_attn_size\":-1,\"router\":{\"horizon\":null},\"memory\":{\"qk\":\"roped\"}}",
-              "config", "short");
+    save_text(
+        "{\"local_attn_size\":-1,\"router\":{\"horizon\":null},\"memory\":{\"qk\":\"roped\"}}",
+        "config", "short");
 }
 
 int main(int argc, char **argv)
