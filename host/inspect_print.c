@@ -134,9 +134,11 @@ static void group_name(char *text, size_t n_text, const char *name)
     while (*name) {
         size_t length = strcspn(name, ".");
         bool last = name[length] == '\0';
+        bool leaf =
+            last && (!strcmp(name, "weight") || !strcmp(name, "bias") || !strcmp(name, "gamma"));
         bool number = isdigit((unsigned char)*name) && strspn(name, "0123456789") == length;
         bool memory = n_parts == 3 && length == 6 && strncmp(name, "memory", 6) == 0;
-        if ((n_parts > 0 && last) || (n_parts >= 3 && !memory))
+        if ((n_parts > 0 && leaf) || (n_parts >= 3 && !memory))
             break;
         int wrote = snprintf(text + n, n_text - n, "%s%.*s", n_parts ? "." : "",
                              number ? 1 : (int)length, number ? "*" : name);

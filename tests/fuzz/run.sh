@@ -30,7 +30,7 @@ for program in "$build"/tests/fuzz/fuzz_*; do
     esac
     mkdir "$corpus/new"
     log=$build/tests/fuzz/found/$name.log
-    if "$program" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -close_fd_mask=1 \
+    if "$program" -max_total_time="$seconds" -timeout=30 -rss_limit_mb=2048 -close_fd_mask=1 \
         -artifact_prefix="$build/tests/fuzz/found/$name-" "$corpus/new" "$seeds" >"$log" 2>&1
     then
         echo "PASS $name: $(sed -n 's/^Done \([0-9]* runs\).*/\1/p' "$log")"
