@@ -144,7 +144,6 @@ static void compare_update(struct tokens *t)
     vs_memory_update_ref(want, t->k, t->v, t->beta, t->alpha, &update);
     struct check_buffer k = check_upload(t->k, n_rows * t->width);
     struct vs_buffer *slots = check_ints(ring_slots, N_ENTRIES);
-    const char *const *names = vs_memory_update_variants();
     for (int ring = 0; ring < 2; ring++) {
         size_t n_cache = ring ? N_SLOTS * per_slot : n_rows;
         float *host[3] = {t->v, t->beta, t->alpha};
@@ -161,14 +160,14 @@ static void compare_update(struct tokens *t)
         update.slots = ring ? slots : NULL;
         update.first_slot = FIRST_SLOT;
         update.rows_per_slot = per_slot;
-        for (size_t i = 0; names[i]; i++) {
+        for (size_t i = 0; vs_memory_update_variant_name(i); i++) {
             struct check_buffer state = check_upload(t->state, n_state);
             check_ok(vs_memory_update_run_variant(check_context, i, state.span, k.span,
                                                   cache[0].span, cache[1].span, cache[2].span,
                                                   &update));
             check_bits(&state, want, "memory update %s, slots %d, %zu tokens, D=%zu, gates %zu %zu",
-                       names[i], ring, n_rows, update.head_dim, update.beta_width,
-                       update.alpha_width);
+                       vs_memory_update_variant_name(i), ring, n_rows, update.head_dim,
+                       update.beta_width, update.alpha_width);
             check_free(&state);
         }
         struct check_buffer state = check_upload(t->state, n_state);

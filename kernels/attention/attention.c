@@ -8,7 +8,7 @@
 #include "kernels/common/span.h"
 #include "kernels/sources.h"
 
-enum { LANES = 16, MAX_VECTORS = 3 };
+enum { LANES = 16 };
 
 /* A thread of a CPU driver may have as little stack as 512 KiB. */
 static const size_t max_private_bytes = 192 * 1024;
@@ -16,49 +16,60 @@ static const size_t max_private_bytes = 192 * 1024;
 /* Largest head width at all: the plain variant keeps two rows of it in private memory. */
 static const size_t max_head_dim = 8192;
 
+/* Blocks of 16 * n_block queries; register tiles of n_rows x n_vectors float16. */
 struct variant {
-    const char *kernel;
-    size_t n_vectors; /* of 16 queries in a work-item; 0: one query */
+    const char *name, *kernel;
+    size_t n_block, n_vectors, n_rows;
+    bool wide; /* for the 32 registers of 512-bit vectors, else for 16 of 256 bits */
 };
 
 static const struct variant variants[] = {
-    {"attention_plain", 0},
-    {"attention_tile", 1},
-    {"attention_tile", 2},
-    {"attention_tile", 3},
+    {"plain", "attention_plain", 1, 1, 1, false},
+    {"tile 16 (1x6)", "attention_tile", 1, 1, 6, false},
+    {"tile 48 (1x6)", "attention_tile", 3, 1, 6, false},
+    {"tile 16 (1x16)", "attention_tile", 1, 1, 16, true},
+    {"tile 48 (3x8)", "attention_tile", 3, 3, 8, true},
 };
 enum { PLAIN = 0, N_VARIANTS = sizeof variants / sizeof *variants };
 
-const char *const *vs_attention_variants(void)
+const char *vs_attention_variant_name(size_t index)
 {
-    static const char *const names[] = {"plain", "tile16", "tile32", "tile48", NULL};
-    return names;
+    return index < N_VARIANTS ? variants[index].name : NULL;
 }
 
 static bool usable(const struct variant *variant, const struct vs_attention *attention)
 {
-    enum { TILE = 64 };
-    size_t row_bytes = LANES * variant->n_vectors * sizeof(float);
-    return (2 * attention->head_dim + TILE) * row_bytes <= max_private_bytes;
+    enum { P_ROWS = 80 };
+    size_t row_bytes = LANES * variant->n_block * sizeof(float);
+    return (2 * attention->head_dim + P_ROWS) * row_bytes <= max_private_bytes;
 }
 
-/* Blocks too large waste lanes past the last query and leave cores idle; blocks too small read
- * keys and values more often. Measured: a vector more is worth about an eighth of the lanes. */
+static size_t n_blocks(const struct variant *variant, size_t n_queries)
+{
+    size_t block = LANES * variant->n_block;
+    return n_queries / block + (n_queries % block != 0);
+}
+
+/* Large blocks read keys and values less often, but waste lanes past the last query and may leave
+ * cores without work. Reading is worth about an eighth of the lanes. */
 static size_t choose(const struct vs_context *context, const struct vs_attention *attention)
 {
     const struct vs_device_info *device = vs_context_device(context);
+    bool wide = vs_context_vector_width(context) >= 16;
+    size_t best = PLAIN, best_lanes = 0;
     if (device->type != VS_DEVICE_CPU)
         return PLAIN;
-    size_t best = PLAIN, best_lanes = 0;
     for (size_t i = N_VARIANTS - 1; i > PLAIN; i--) {
-        size_t block = LANES * variants[i].n_vectors;
-        size_t n_blocks = (attention->n_queries + block - 1) / block;
-        size_t n_items = n_blocks * attention->n_heads;
-        if (!usable(&variants[i], attention) || (i > 1 && n_items < device->compute_units))
+        const struct variant *variant = &variants[i];
+        size_t blocks = n_blocks(variant, attention->n_queries);
+        size_t lanes = blocks * variant->n_block * LANES;
+        if (variant->wide != wide || !usable(variant, attention))
             continue;
-        if (best == PLAIN || n_blocks * block * 9 < best_lanes * 8) {
+        if (variant->n_block > 1 && blocks * attention->n_heads < 2 * device->compute_units)
+            continue;
+        if (best == PLAIN || lanes < best_lanes - best_lanes / 9) {
             best = i;
-            best_lanes = n_blocks * block;
+            best_lanes = lanes;
         }
     }
     return best;
@@ -131,10 +142,10 @@ enum vs_status vs_attention_run_variant(struct vs_context *context, size_t index
                        index, a.head_dim);
 
     const struct variant *variant = &variants[index];
-    size_t n_vectors = variant->n_vectors;
     struct vs_launch launch;
     vs_launch_begin(&launch, context, &vs_source_attention, variant->kernel,
-                    "-DVS_HEAD_DIM=%zu -DVS_VECTORS=%zu", a.head_dim, n_vectors ? n_vectors : 1);
+                    "-DVS_HEAD_DIM=%zu -DVS_BLOCK=%zu -DVS_VECTORS=%zu -DVS_ROWS=%zu", a.head_dim,
+                    variant->n_block, variant->n_vectors, variant->n_rows);
     vs_launch_span(&launch, out);
     vs_launch_span(&launch, q);
     vs_launch_span(&launch, k);
@@ -149,10 +160,9 @@ enum vs_status vs_attention_run_variant(struct vs_context *context, size_t index
     vs_launch_size(&launch, a.out_stride);
     vs_launch_float(&launch, a.scale);
     double flops = 4.0 * (double)a.n_queries * (double)a.n_keys * (double)width;
-    if (!n_vectors)
+    if (index == PLAIN)
         return vs_launch_run(&launch, 2, (size_t[]){a.n_heads, a.n_queries}, NULL, flops);
-    size_t block = LANES * n_vectors;
-    return vs_launch_run(&launch, 2, (size_t[]){(a.n_queries + block - 1) / block, a.n_heads},
+    return vs_launch_run(&launch, 2, (size_t[]){n_blocks(variant, a.n_queries), a.n_heads},
                          (size_t[]){1, 1}, flops);
 fail:
     return status;

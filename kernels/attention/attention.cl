@@ -10,22 +10,30 @@
  *             slots[j / rows_per_slot] * rows_per_slot + j % rows_per_slot.
  *             bias NULL or [N, n_queries + n_keys - 1], element key - query + n_queries - 1
  * Work split  attention_plain: one work-item a (head, query), any device.
- *             attention_tile: one work-item a (block of 16 * VS_VECTORS queries, head); the lanes
+ *             attention_tile: one work-item a (block of 16 * VS_BLOCK queries, head); the lanes
  *             of float16 vectors are queries, so every sum over keys or channels runs down the
  *             lanes in the contract's order and no lane ever meets another. For CPUs.
  * Numerics    EXACT: the order of attention_ref.c. Lanes past the last query hold zeros and are
  *             not written; keys past the last have p = 0.
  * Parameters  VS_HEAD_DIM 1.. (32): D.
- *             VS_VECTORS 1..3 (1): vectors of 16 queries in a block of attention_tile
- * Limits      n_keys > 0. attention_tile keeps 128 * VS_VECTORS * (D + 32) bytes and more of
- *             private memory, which must fit a thread's stack. */
+ *             VS_BLOCK 1..3 (1): vectors of 16 queries that share the reading of a tile.
+ *             VS_VECTORS divisor of VS_BLOCK (1) and VS_ROWS 1..16 (6): register tile of
+ *             VS_ROWS keys (or channels) x VS_VECTORS vectors of queries
+ * Limits      n_keys > 0. attention_tile keeps 128 * VS_BLOCK * (D + 40) bytes of private memory,
+ *             which must fit a thread's stack. */
 #pragma OPENCL FP_CONTRACT OFF
 
 #ifndef VS_HEAD_DIM
 #define VS_HEAD_DIM 32
 #endif
+#ifndef VS_BLOCK
+#define VS_BLOCK 1
+#endif
 #ifndef VS_VECTORS
 #define VS_VECTORS 1
+#endif
+#ifndef VS_ROWS
+#define VS_ROWS 6
 #endif
 
 #define VM_WIDTH 1
@@ -39,10 +47,10 @@
 
 /* Where the n keys from first on lie, in elements of k and v; past n the last one again, so that
  * whole groups can be read. */
-static void find_rows(ulong row[TILE], ulong first, int n, __global const int *slots,
+static void find_rows(ulong *row, int n_rows, ulong first, int n, __global const int *slots,
                       ulong rows_per_slot, ulong stride)
 {
-    for (int j = 0; j < TILE; j++) {
+    for (int j = 0; j < n_rows; j++) {
         ulong key = first + min(j, n - 1);
         if (slots)
             key = (ulong)slots[key / rows_per_slot] * rows_per_slot + key % rows_per_slot;
@@ -90,7 +98,7 @@ __kernel void attention_plain(__global float *restrict out, ulong out_offset,
     for (ulong first = 0; first < n_keys; first += TILE) {
         const int n = (int)min((ulong)TILE, n_keys - first);
         ulong row[TILE];
-        find_rows(row, first, n, slots, rows_per_slot, kv_stride);
+        find_rows(row, n, first, n, slots, rows_per_slot, kv_stride);
         float p[TILE], max_score = old_max;
         for (int j = 0; j < n; j++) {
             p[j] = dot_key(scaled, k + row[j]);
@@ -120,35 +128,32 @@ __kernel void attention_plain(__global float *restrict out, ulong out_offset,
 
 /* ---- tile --------------------------------------------------------------------------------- */
 
-#define LANES (16 * VS_VECTORS) /* queries of a block */
-/* Rows of scores, and channels of the output, that are accumulated in registers together. */
-#define KEYS 8
-#if VS_HEAD_DIM % 8 == 0
-#define DIMS 8
-#elif VS_HEAD_DIM % 4 == 0
-#define DIMS 4
-#else
-#define DIMS 1
-#endif
+#define LANES (16 * VS_BLOCK) /* queries of a block; element [row][lane] of private arrays */
+/* Rows of p: a group of VS_ROWS keys that begins inside the tile may end outside. */
+#define P_ROWS ((TILE + VS_ROWS - 1) / VS_ROWS * VS_ROWS)
+/* Channels in N_GROUPS groups, the first N_LARGE of GROUP channels, the others of one less. */
+#define N_GROUPS ((VS_HEAD_DIM + VS_ROWS - 1) / VS_ROWS)
+#define GROUP ((VS_HEAD_DIM + N_GROUPS - 1) / N_GROUPS)
+#define N_LARGE (VS_HEAD_DIM - N_GROUPS * (GROUP - 1))
 
-/* score[j][lane] = dot(query[.][lane], k row j) for KEYS rows that begin at k + row[j]. */
-static void score_keys(float *score, const float *query, __global const float *restrict k,
-                       const ulong *row)
+/* p[j][lane] = dot(query[.][lane], k[row[j] ...]) for VS_ROWS keys j. */
+static inline void score_keys(float *p, const float *query, __global const float *restrict k,
+                              const ulong *row)
 {
     for (int block = 0; block < VS_HEAD_DIM; block += DOT_BLOCK) {
-        float16 chain[KEYS][VS_VECTORS];
+        float16 chain[VS_ROWS][VS_VECTORS];
 #pragma unroll
-        for (int j = 0; j < KEYS; j++)
+        for (int j = 0; j < VS_ROWS; j++)
 #pragma unroll
             for (int i = 0; i < VS_VECTORS; i++)
                 chain[j][i] = 0.0f;
-        for (int d = block; d < VS_HEAD_DIM && d < block + DOT_BLOCK; d++) {
+        for (int d = block; d < min(VS_HEAD_DIM, block + DOT_BLOCK); d++) {
             float16 x[VS_VECTORS];
 #pragma unroll
             for (int i = 0; i < VS_VECTORS; i++)
                 x[i] = vload16(i, query + d * LANES);
 #pragma unroll
-            for (int j = 0; j < KEYS; j++) {
+            for (int j = 0; j < VS_ROWS; j++) {
                 const float16 y = k[row[j] + d];
 #pragma unroll
                 for (int i = 0; i < VS_VECTORS; i++)
@@ -156,21 +161,21 @@ static void score_keys(float *score, const float *query, __global const float *r
             }
         }
 #pragma unroll
-        for (int j = 0; j < KEYS; j++)
+        for (int j = 0; j < VS_ROWS; j++)
 #pragma unroll
             for (int i = 0; i < VS_VECTORS; i++) {
-                float16 total = block ? vload16(i, score + j * LANES) : (float16)0.0f;
-                vstore16(total + chain[j][i], i, score + j * LANES);
+                const float16 total = block ? vload16(i, p + j * LANES) : (float16)0.0f;
+                vstore16(total + chain[j][i], i, p + j * LANES);
             }
     }
 }
 
-/* Adds bias[key - query] to the scores of one key; bias points at the element of lane 0, lane by
- * lane one element further down, and only the first n_lanes may be touched. */
-static void add_bias(float *score, __global const float *bias, int n_lanes)
+/* Adds one key's bias to the scores of the first n_lanes queries; bias points at the element of
+ * the first, each further query's lies one element before. */
+static void add_bias(float *p, __global const float *bias, int n_lanes)
 {
     for (int i = 0; i < n_lanes; i++)
-        score[i] = score[i] + bias[-i];
+        p[i] = p[i] + bias[-i];
 }
 
 /* The tree over the tile's 64 weights, for 16 queries at once. */
@@ -194,7 +199,7 @@ static float16 softmax_tile(float *p, int n, float16 *max_score, float16 *sum)
 {
     float16 max_new = *max_score;
     for (int j = 0; j < n; j++) {
-        float16 s = vload16(0, p + j * LANES);
+        const float16 s = vload16(0, p + j * LANES);
         max_new = s > max_new ? s : max_new;
     }
     for (int j = 0; j < n; j++)
@@ -207,14 +212,15 @@ static float16 softmax_tile(float *p, int n, float16 *max_score, float16 *sum)
     return decay;
 }
 
-/* acc[d][lane] = fma(acc, decay, chain over the n keys of p[j][lane] v[row j][d]), DIMS channels
- * from d on. */
-static void add_values(float *acc, const float16 *decay, const float *p,
-                       __global const float *restrict v, const ulong *row, int n)
+/* acc[d][lane] = fma(acc, decay, chain over n keys of fma(p[j][lane], v[row[j] + d])) for n_dims
+ * channels d, a constant. */
+static inline void add_values(float *acc, const float16 *decay, const float *p,
+                              __global const float *restrict v, const ulong *row, int n,
+                              const int n_dims)
 {
-    float16 chain[DIMS][VS_VECTORS];
+    float16 chain[GROUP][VS_VECTORS];
 #pragma unroll
-    for (int d = 0; d < DIMS; d++)
+    for (int d = 0; d < n_dims; d++)
 #pragma unroll
         for (int i = 0; i < VS_VECTORS; i++)
             chain[d][i] = 0.0f;
@@ -224,7 +230,7 @@ static void add_values(float *acc, const float16 *decay, const float *p,
         for (int i = 0; i < VS_VECTORS; i++)
             x[i] = vload16(i, p + j * LANES);
 #pragma unroll
-        for (int d = 0; d < DIMS; d++) {
+        for (int d = 0; d < n_dims; d++) {
             const float16 y = v[row[j] + d];
 #pragma unroll
             for (int i = 0; i < VS_VECTORS; i++)
@@ -232,7 +238,7 @@ static void add_values(float *acc, const float16 *decay, const float *p,
         }
     }
 #pragma unroll
-    for (int d = 0; d < DIMS; d++)
+    for (int d = 0; d < n_dims; d++)
 #pragma unroll
         for (int i = 0; i < VS_VECTORS; i++)
             vstore16(fma(vload16(i, acc + d * LANES), decay[i], chain[d][i]), i, acc + d * LANES);
@@ -258,39 +264,46 @@ __kernel void attention_tile(__global float *restrict out, ulong out_offset,
 
     float query[VS_HEAD_DIM * LANES] __attribute__((aligned(64)));
     float acc[VS_HEAD_DIM * LANES] __attribute__((aligned(64)));
-    float p[TILE * LANES] __attribute__((aligned(64)));
-    float16 max_score[VS_VECTORS], sum[VS_VECTORS], decay[VS_VECTORS];
-    for (int i = 0; i < VS_HEAD_DIM * VS_VECTORS; i++) {
+    float p[P_ROWS * LANES] __attribute__((aligned(64)));
+    float16 max_score[VS_BLOCK], sum[VS_BLOCK], decay[VS_BLOCK];
+    for (int i = 0; i < VS_HEAD_DIM * VS_BLOCK; i++) {
         vstore16((float16)0.0f, i, query);
         vstore16((float16)0.0f, i, acc);
     }
     for (int lane = 0; lane < n_lanes; lane++)
         for (int d = 0; d < VS_HEAD_DIM; d++)
             query[d * LANES + lane] = q[lane * q_stride + d] * scale;
-    for (int i = 0; i < VS_VECTORS; i++) {
+    for (int i = 0; i < VS_BLOCK; i++) {
         max_score[i] = FIRST_MAX;
         sum[i] = 0.0f;
     }
 
     for (ulong first = 0; first < n_keys; first += TILE) {
         const int n = (int)min((ulong)TILE, n_keys - first);
-        ulong row[TILE];
-        find_rows(row, first, n, slots, rows_per_slot, kv_stride);
-        for (int j = 0; j < n; j += KEYS)
-            score_keys(p + j * LANES, query, k, row + j);
+        ulong row[P_ROWS];
+        find_rows(row, P_ROWS, first, n, slots, rows_per_slot, kv_stride);
+        for (int i = 0; i < VS_BLOCK; i += VS_VECTORS)
+            for (int j = 0; j < n; j += VS_ROWS)
+                score_keys(p + j * LANES + i * 16, query + i * 16, k, row + j);
         if (bias)
             for (int j = 0; j < n; j++)
                 add_bias(p + j * LANES, bias + first + j, n_lanes);
-        for (int i = 0; i < VS_VECTORS; i++)
+        for (int i = 0; i < VS_BLOCK; i++)
             decay[i] = softmax_tile(p + i * 16, n, &max_score[i], &sum[i]);
-        for (int d = 0; d < VS_HEAD_DIM; d += DIMS)
-            add_values(acc + d * LANES, decay, p, v + d, row, n);
+        for (int i = 0; i < VS_BLOCK; i += VS_VECTORS) {
+            int d = 0;
+            for (; d < N_LARGE * GROUP; d += GROUP)
+                add_values(acc + d * LANES + i * 16, decay + i, p + i * 16, v + d, row, n, GROUP);
+            for (; d < VS_HEAD_DIM; d += GROUP - 1)
+                add_values(acc + d * LANES + i * 16, decay + i, p + i * 16, v + d, row, n,
+                           GROUP - 1);
+        }
     }
 
-    for (int i = 0; i < VS_VECTORS; i++)
+    for (int i = 0; i < VS_BLOCK; i++)
         sum[i] = vm_rcp16(sum[i]);
     for (int d = 0; d < VS_HEAD_DIM; d++)
-        for (int i = 0; i < VS_VECTORS; i++)
+        for (int i = 0; i < VS_BLOCK; i++)
             vstore16(vload16(i, acc + d * LANES) * sum[i], i, acc + d * LANES);
     for (int lane = 0; lane < n_lanes; lane++)
         for (int d = 0; d < VS_HEAD_DIM; d++)

@@ -123,22 +123,21 @@ fail:
 /* ---- state update ------------------------------------------------------------------------- */
 
 struct variant {
-    const char *kernel;
+    const char *name, *kernel;
     size_t n_vectors; /* of 16 columns in a work-item; 0: one column */
 };
 
 static const struct variant variants[] = {
-    {"memory_update_plain", 0},
-    {"memory_update_tile", 1},
-    {"memory_update_tile", 2},
-    {"memory_update_tile", 4},
+    {"plain", "memory_update_plain", 0},
+    {"tile 16", "memory_update_tile", 1},
+    {"tile 32", "memory_update_tile", 2},
+    {"tile 64", "memory_update_tile", 4},
 };
 enum { PLAIN = 0, N_VARIANTS = sizeof variants / sizeof *variants };
 
-const char *const *vs_memory_update_variants(void)
+const char *vs_memory_update_variant_name(size_t index)
 {
-    static const char *const names[] = {"plain", "tile16", "tile32", "tile64", NULL};
-    return names;
+    return index < N_VARIANTS ? variants[index].name : NULL;
 }
 
 static size_t n_column_groups(const struct variant *variant, size_t head_dim)

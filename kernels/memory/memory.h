@@ -49,9 +49,9 @@ VS_CHECK enum vs_status vs_memory_update_run(struct vs_context *context, struct 
                                              struct vs_span k, struct vs_span v,
                                              struct vs_span beta, struct vs_span alpha,
                                              const struct vs_memory_update *update);
-/* The variants of the update by name, NULL at the end; all give the same bits.
+/* Name of a variant of the update, NULL past the last; all give the same bits.
  * vs_memory_update_run() takes the one that suits shape and device. */
-const char *const *vs_memory_update_variants(void);
+const char *vs_memory_update_variant_name(size_t variant);
 VS_CHECK enum vs_status vs_memory_update_run_variant(struct vs_context *context, size_t variant,
                                                      struct vs_span state, struct vs_span k,
                                                      struct vs_span v, struct vs_span beta,
