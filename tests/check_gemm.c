@@ -125,13 +125,13 @@ END_TEST
 
 START_TEST(epilogues)
 {
-    for (size_t rows_per_gate = 0; rows_per_gate < 15; rows_per_gate += 7) {
-        struct problem p = {29, 37, 270, VS_BF16, (enum vs_epilogue)(_i / 2)};
-        p.bias = _i % 2;
-        p.rows_per_gate = rows_per_gate;
-        compare(&p);
-        if (p.epilogue >= VS_EPILOGUE_RESIDUAL) {
-            p.in_place = true;
+    for (size_t i = 0; i <= VS_EPILOGUE_MULTIPLY; i++) {
+        struct problem p = {29, 37, 270, VS_BF16, (enum vs_epilogue)i};
+        for (p.rows_per_gate = 0; p.rows_per_gate < 15; p.rows_per_gate += 7) {
+            p.bias = !p.bias;
+            p.in_place = false;
+            compare(&p);
+            p.in_place = p.epilogue >= VS_EPILOGUE_RESIDUAL;
             compare(&p);
         }
     }
@@ -173,8 +173,6 @@ START_TEST(bad_arguments_are_refused)
     bad.residual = vs_span_of(buffer);
     bad.gate = vs_span_of(small);
     ck_assert_int_eq(vs_linear_run(check_context, out, x, 4, &bad), VS_ERROR_RUNTIME);
-    bad.gate = vs_span_of(buffer);
-    check_ok(vs_linear_run(check_context, out, x, 4, &bad));
     vs_buffer_free(buffer), vs_buffer_free(small);
     vs_weight_free(&weight);
 }
@@ -184,7 +182,7 @@ static void add_tests(TCase *tests)
 {
     tcase_add_loop_test(tests, odd_sizes, VS_F32, VS_Q4_K + 1);
     tcase_add_test(tests, random_sizes);
-    tcase_add_loop_test(tests, epilogues, 0, 2 * (VS_EPILOGUE_MULTIPLY + 1));
+    tcase_add_test(tests, epilogues);
     tcase_add_test(tests, nothing_to_do);
     tcase_add_test(tests, bad_arguments_are_refused);
 }

@@ -18,19 +18,21 @@ START_TEST(activation_equals_oracle)
                                     -88.f, 1e3f,  -1e3f,  3e38f,   -3e38f,    INFINITY, -INFINITY,
                                     NAN,   -87.4f, 1e-30f, -100.5f, 0x1p-126f, 103.0f};
     enum { N_SPECIAL = sizeof special / sizeof *special };
-    enum vs_activation f = (enum vs_activation)(_i / N_COUNTS);
-    size_t n = counts[_i % N_COUNTS];
-    float *x = check_floats(n, 4), *want = check_nans(n);
-    for (size_t i = 0; i < n && i < N_SPECIAL; i++)
-        x[n - 1 - i] = special[i];
-    vs_activation_ref(want, x, n, f);
-    struct check_buffer dx = check_upload(x, n), out = check_upload(NULL, n);
-    check_ok(vs_activation_run(check_context, out.span, dx.span, n, f));
-    check_bits(&out, want, "activation %d n=%zu", (int)f, n);
-    check_ok(vs_activation_run(check_context, dx.span, dx.span, n, f));
-    check_bits(&dx, want, "activation %d in place n=%zu", (int)f, n);
-    check_free(&dx), check_free(&out);
-    free(x), free(want);
+    for (size_t j = 0; j < 4 * N_COUNTS; j++) {
+        enum vs_activation f = (enum vs_activation)(j / N_COUNTS);
+        size_t n = counts[j % N_COUNTS];
+        float *x = check_floats(n, 4), *want = check_nans(n);
+        for (size_t i = 0; i < n && i < N_SPECIAL; i++)
+            x[n - 1 - i] = special[i];
+        vs_activation_ref(want, x, n, f);
+        struct check_buffer dx = check_upload(x, n), out = check_upload(NULL, n);
+        check_ok(vs_activation_run(check_context, out.span, dx.span, n, f));
+        check_bits(&out, want, "activation %d n=%zu", (int)f, n);
+        check_ok(vs_activation_run(check_context, dx.span, dx.span, n, f));
+        check_bits(&dx, want, "activation %d in place n=%zu", (int)f, n);
+        check_free(&dx), check_free(&out);
+        free(x), free(want);
+    }
 }
 END_TEST
 
@@ -161,7 +163,7 @@ END_TEST
 
 static void add_tests(TCase *tests)
 {
-    tcase_add_loop_test(tests, activation_equals_oracle, 0, (VS_SIGMOID + 1) * N_COUNTS);
+    tcase_add_test(tests, activation_equals_oracle);
     tcase_add_loop_test(tests, add_equals_oracle, 0, N_COUNTS);
     tcase_add_loop_test(tests, sampler_equals_oracle, 0, N_COUNTS);
     tcase_add_loop_test(tests, patches_equal_oracle, 0, 4);

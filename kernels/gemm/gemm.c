@@ -97,9 +97,13 @@ enum vs_status vs_linear_run_variant(struct vs_context *context, struct vs_span 
         global[0] = n_panels;
         global[1] = ceil_div(n_rows, sweep);
     }
+    int activation = linear->epilogue == VS_EPILOGUE_GELU   ? 1
+                     : linear->epilogue == VS_EPILOGUE_SILU ? 2
+                                                            : 0;
     vs_launch_begin(&launch, context, &vs_source_gemm, variant->kernel,
-                    "-DVS_DTYPE=%d -DVS_VECTORS=%zu -DVS_ROWS=%zu -DVS_SWEEP=%zu",
-                    (int)weight->dtype, variant->vectors, variant->rows, variant->sweep);
+                    "-DVS_DTYPE=%d -DVS_ACTIVATION=%d -DVS_VECTORS=%zu -DVS_ROWS=%zu -DVS_SWEEP=%zu",
+                    (int)weight->dtype, activation, variant->vectors, variant->rows,
+                    variant->sweep);
     vs_launch_span(&launch, out);
     vs_launch_span(&launch, x);
     vs_launch_buffer(&launch, weight->buffer);

@@ -12,12 +12,16 @@
  * Numerics           EXACT: blocks of 256 in k, one chain of fma in each, added in ascending
  *                    order from +0; then the bias, then the epilogue.
  * Parameters         VS_DTYPE 0..5 as in convert/widen.clh; default 0.
+ *                    VS_ACTIVATION 0 none, 1 gelu2, 2 silu; default 0.
  *                    VS_VECTORS float16 per register row, 1 (AVX2) or 2 (AVX-512); default 1.
  *                    VS_ROWS rows of a register tile, 1..16; default 6.
  *                    VS_SWEEP most rows of a work-item, a multiple of VS_ROWS; default 252.
  * Limits             K is whole blocks of the format. out may be residual, not x. */
 #pragma OPENCL FP_CONTRACT OFF
 
+#ifndef VS_ACTIVATION
+#define VS_ACTIVATION 0
+#endif
 #ifndef VS_VECTORS
 #define VS_VECTORS 1
 #endif
@@ -35,7 +39,8 @@
 
 enum { BLOCK = 256, PANEL = 16 * VS_VECTORS }; /* 256: blocks of the contract's dot(K) */
 
-/* enum vs_epilogue */
+/* enum vs_epilogue. The functions are chosen when the program is built, since they are long; what
+ * is one operation, by an argument. */
 enum { NONE, GELU, SILU, RESIDUAL, GATED, MULTIPLY };
 
 __kernel void linear_plain(__global float *out, ulong out_offset, __global const float *x,
@@ -61,18 +66,20 @@ __kernel void linear_plain(__global float *out, ulong out_offset, __global const
     if (has_bias)
         y = y + bias[bias_offset + n];
 
-    if (epilogue == GELU) {
-        y = vm_gelu2(y);
-    } else if (epilogue == SILU) {
-        y = vm_silu(y);
-    } else if (epilogue == RESIDUAL) {
+#if VS_ACTIVATION == 1
+    y = vm_gelu2(y);
+#elif VS_ACTIVATION == 2
+    y = vm_silu(y);
+#else
+    if (epilogue == RESIDUAL) {
         y = residual[residual_offset + i] + y;
+    } else if (epilogue == MULTIPLY) {
+        y = residual[residual_offset + i] * y;
     } else if (epilogue == GATED) {
         ulong row = rows_per_gate ? m / rows_per_gate : 0;
         y = fma(gate[gate_offset + row * n_outputs + n], y, residual[residual_offset + i]);
-    } else if (epilogue == MULTIPLY) {
-        y = residual[residual_offset + i] * y;
     }
+#endif
     out[out_offset + i] = y;
 }
 
@@ -213,22 +220,22 @@ linear_tile(__global float *out, ulong out_offset, __global const float *x, ulon
             float16 y = total[r][v];
             if (has_bias)
                 y = y + load_part(bias + bias_offset + n, count);
-            if (epilogue == GELU) {
-                y = vm_gelu216(y);
-            } else if (epilogue == SILU) {
-                y = vm_silu16(y);
-            } else if (epilogue != NONE) {
+#if VS_ACTIVATION == 1
+            y = vm_gelu216(y);
+#elif VS_ACTIVATION == 2
+            y = vm_silu16(y);
+#else
+            if (epilogue != NONE) {
                 float16 old = load_part(residual + residual_offset + i, count);
-                if (epilogue == RESIDUAL) {
+                ulong row = rows_per_gate ? m / rows_per_gate : 0;
+                if (epilogue == RESIDUAL)
                     y = old + y;
-                } else if (epilogue == MULTIPLY) {
+                else if (epilogue == MULTIPLY)
                     y = old * y;
-                } else {
-                    ulong gate_row = rows_per_gate ? m / rows_per_gate : 0;
-                    y = fma(load_part(gate + gate_offset + gate_row * n_outputs + n, count), y,
-                            old);
-                }
+                else
+                    y = fma(load_part(gate + gate_offset + row * n_outputs + n, count), y, old);
             }
+#endif
             store_part(y, out + out_offset + i, count);
         }
 }

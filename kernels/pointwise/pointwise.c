@@ -19,7 +19,7 @@ static size_t ceil_div(size_t a, size_t b)
 
 static void begin(struct vs_launch *launch, struct vs_context *context, const char *kernel)
 {
-    vs_launch_begin(launch, context, &vs_source_pointwise, kernel, "%s", "");
+    vs_launch_begin(launch, context, &vs_source_pointwise, kernel, "-DVS_ACTIVATION=%d", 0);
 }
 
 enum vs_status vs_activation_run(struct vs_context *context, struct vs_span out,
@@ -29,11 +29,11 @@ enum vs_status vs_activation_run(struct vs_context *context, struct vs_span out,
     struct vs_launch launch;
     VS_TRY(vs_span_check(out, 1, n, "activation: output"));
     VS_TRY(vs_span_check(x, 1, n, "activation: input"));
-    begin(&launch, context, "activation");
+    vs_launch_begin(&launch, context, &vs_source_pointwise, "activation", "-DVS_ACTIVATION=%d",
+                    (int)f);
     vs_launch_span(&launch, out);
     vs_launch_span(&launch, x);
     vs_launch_size(&launch, n);
-    vs_launch_int(&launch, (int)f);
     VS_TRY(vs_launch_run(&launch, 1, (size_t[]){ceil_div(n, 16)}, NULL, 30.0 * (double)n));
 fail:
     return status;
