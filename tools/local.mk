@@ -1,4 +1,4 @@
 # tools/: scripts for the build, the quickstart and the tests.
 
 EXTRA_DIST += tools/embed.awk tools/packages.sh
-dist_noinst_SCRIPTS += tools/quickstart.sh tools/test.sh
+dist_noinst_SCRIPTS += tools/quickstart.sh tools/test.sh tools/runtimes.sh

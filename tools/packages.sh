@@ -11,7 +11,8 @@ pocl-opencl-icd"
 
 # To test as well: sanitizer runtimes and libFuzzer, a second OpenCL implementation, and what
 # reads the program's output.
-test_packages="clang libclang-rt-dev ffmpeg mandoc procps python3 oclgrind mesa-opencl-icd xz-utils"
+test_packages="clang libclang-rt-dev ffmpeg mandoc procps python3 python3-pip oclgrind mesa-opencl-icd
+xz-utils"
 
 # Of the packages named as arguments, those that are not installed.
 missing_packages() {
