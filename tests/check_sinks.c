@@ -6,9 +6,11 @@
 #include <check.h>
 #include <math.h>
 #include <png.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -511,6 +513,48 @@ START_TEST(one_failing_output_leaves_the_others)
 }
 END_TEST
 
+/* Random pixels, which no format makes small. */
+static uint8_t *noise(size_t n_bytes)
+{
+    uint8_t *rgb = malloc(n_bytes);
+    uint32_t state = 1;
+    for (size_t i = 0; i < n_bytes; i++) {
+        state = state * 1664525u + 1013904223u;
+        rgb[i] = (uint8_t)(state >> 24);
+    }
+    return rgb;
+}
+
+START_TEST(a_file_that_grows_too_large_leaves_no_part_of_it)
+{
+    enum { WIDTH = 256, HEIGHT = 256, LIMIT = 20000 };
+    static const struct host_sink_kind *const kinds[] = {&host_sink_png, &host_sink_sheet,
+                                                         &host_sink_y4m,
+#ifdef HAVE_FFMPEG
+                                                         &host_sink_mp4
+#endif
+    };
+    struct vs_video_info video = {.width = WIDTH, .height = HEIGHT, .fps = 16, .n_frames = 8};
+    struct rlimit limit = {LIMIT, LIMIT};
+    void *state;
+    uint8_t *rgb = noise((size_t)8 * WIDTH * HEIGHT * 3);
+    signal(SIGXFSZ, SIG_IGN);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        ck_assert_int_eq(kinds[i]->open(&state, in_folder("large"), &video, &metadata), VS_OK);
+        enum vs_status status = kinds[i]->write(state, 0, 8, rgb);
+        if (status == VS_OK)
+            status = kinds[i]->close(state);
+        else
+            kinds[i]->abort(state);
+        ck_assert_int_eq(status, VS_ERROR_RUNTIME);
+        ck_assert_ptr_nonnull(strstr(vs_error_message(), "large"));
+        ck_assert_uint_eq(count_files(), 0);
+    }
+    free(rgb);
+}
+END_TEST
+
 START_TEST(outputs_that_cannot_all_be_made_leave_none)
 {
     struct vs_video_info video = {.width = 32, .height = 16, .fps = 16, .n_frames = 5};
@@ -552,6 +596,7 @@ int main(void)
     tcase_add_test(all, a_draft_takes_its_name_when_it_is_complete);
     tcase_add_test(all, a_discarded_draft_leaves_what_was_there);
     tcase_add_test(all, one_failing_output_leaves_the_others);
+    tcase_add_test(all, a_file_that_grows_too_large_leaves_no_part_of_it);
     tcase_add_test(all, outputs_that_cannot_all_be_made_leave_none);
     suite_add_tcase(suite, all);
     SRunner *runner = srunner_create(suite);

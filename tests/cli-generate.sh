@@ -120,14 +120,12 @@ if [ -c /dev/full ]; then
         check "full disk, $kind" fails 1 "full.$kind" generate $short -q -o "full.$kind"
     done
 fi
-check "file too large" fails 1 "File too large" \
-    sh -c 'ulimit -f 40; "$0" "$@"' "$program" generate -m "$model" -p "$prompt" $short -q -o large.y4m
-check "leaves no file" [ ! -e large.y4m ]
-check "nor a draft" leaves_no_drafts
-check "frames too large" fails 1 "File too large" \
-    sh -c 'ulimit -f 1; "$0" "$@"' "$program" generate -m "$model" -p "$prompt" \
-    $short --size 128x96 -q -o large
-check "leaves no part of a frame" sh -c '[ ! -e large ] || [ -z "$(ls -A large)" ]'
+# The limit leaves room for what a device's compiler writes; 60 frames do not fit.
+check "file too large" fails 1 "File too large" sh -c 'ulimit -f 2048; "$0" "$@"' \
+    "$program" generate -m "$model" -p "$prompt" --seconds 600 --seed 7 -q -o large.y4m -o large
+check "leaves no film" [ ! -e large.y4m ]
+check "leaves whole frames" all_end_well large
+check "leaves no draft" leaves_no_drafts
 generate --seconds 600 --seed 7 -q -o - 2>stderr | head -c 1000 >/dev/null
 check "a closed pipe ends the run, quietly" [ ! -s stderr ]
 mkfifo pipe
