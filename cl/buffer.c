@@ -106,7 +106,7 @@ enum vs_status vs_buffer_write(const struct vs_buffer *buffer, size_t offset, co
 {
     enum vs_status status = VS_OK;
     VS_TRY(check_range(buffer, offset, n_bytes, "write"));
-    if (n_bytes)
+    if (n_bytes && !buffer->context->dry)
         VS_CL(buffer->context, clEnqueueWriteBuffer(buffer->context->queue, buffer->memory,
                                                     CL_TRUE, offset, n_bytes, host, 0, NULL, NULL));
 fail:
@@ -118,7 +118,7 @@ enum vs_status vs_buffer_read(const struct vs_buffer *buffer, size_t offset, voi
 {
     enum vs_status status = VS_OK;
     VS_TRY(check_range(buffer, offset, n_bytes, "read"));
-    if (n_bytes)
+    if (n_bytes && !buffer->context->dry)
         VS_CL(buffer->context, clEnqueueReadBuffer(buffer->context->queue, buffer->memory, CL_TRUE,
                                                    offset, n_bytes, host, 0, NULL, NULL));
 fail:
@@ -130,7 +130,7 @@ enum vs_status vs_buffer_zero(const struct vs_buffer *buffer, size_t offset, siz
     enum vs_status status = VS_OK;
     const cl_uchar zero = 0;
     VS_TRY(check_range(buffer, offset, n_bytes, "fill"));
-    if (n_bytes)
+    if (n_bytes && !buffer->context->dry)
         VS_CL(buffer->context, clEnqueueFillBuffer(buffer->context->queue, buffer->memory, &zero,
                                                    sizeof zero, offset, n_bytes, 0, NULL, NULL));
 fail:
@@ -143,7 +143,7 @@ enum vs_status vs_buffer_copy(const struct vs_buffer *to, size_t to_offset,
     enum vs_status status = VS_OK;
     VS_TRY(check_range(to, to_offset, n_bytes, "copy"));
     VS_TRY(check_range(from, from_offset, n_bytes, "copy"));
-    if (n_bytes)
+    if (n_bytes && !to->context->dry)
         VS_CL(to->context,
               clEnqueueCopyBuffer(to->context->queue, from->memory, to->memory, from_offset,
                                   to_offset, n_bytes, 0, NULL, NULL));

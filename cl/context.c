@@ -65,6 +65,11 @@ unsigned vs_context_vector_width(const struct vs_context *context)
     return context->vector_width;
 }
 
+void vs_context_set_dry(struct vs_context *context, bool dry)
+{
+    context->dry = dry;
+}
+
 enum vs_status vs_context_finish(struct vs_context *context)
 {
     enum vs_status status = VS_OK;

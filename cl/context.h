@@ -15,6 +15,10 @@ VS_CHECK enum vs_status vs_context_finish(struct vs_context *context);
  * shape of a CPU's register tiles follows from it. */
 unsigned vs_context_vector_width(const struct vs_context *context);
 
+/* While dry, kernels are built and arguments set, but nothing is enqueued: launches, copies, reads
+ * and writes of buffers return at once. A rehearsal in this state leaves every program compiled. */
+void vs_context_set_dry(struct vs_context *context, bool dry);
+
 /* Device memory held by buffers of this context now, and at most so far, in bytes. */
 size_t vs_context_allocated_bytes(const struct vs_context *context);
 size_t vs_context_peak_bytes(const struct vs_context *context);

@@ -71,6 +71,8 @@ enum vs_status vs_launch_run(struct vs_launch *launch, unsigned n_dims, const si
     const struct vs_context *context = launch->context;
     if (launch->status != VS_OK)
         return launch->status;
+    if (context->dry)
+        return VS_OK;
     for (unsigned i = 0; i < n_dims; i++)
         if (!global[i])
             return VS_OK;

@@ -37,6 +37,7 @@ struct vs_context {
     struct vs_program *programs; /* built so far, a list */
     size_t allocated_bytes, peak_bytes;
     cl_uint vector_width;
+    bool dry; /* nothing is enqueued */
     double flops_per_launch; /* longest launch, in arithmetic operations; 0: no limit */
 };
 

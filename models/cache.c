@@ -90,6 +90,12 @@ fail:
     return status;
 }
 
+enum vs_status vs_cache_reset(struct vs_cache *cache)
+{
+    cache->n_cached = cache->n_coming = cache->n_folded = 0;
+    return cache->state ? vs_buffer_zero(cache->state, 0, vs_buffer_bytes(cache->state)) : VS_OK;
+}
+
 static void free_layers(struct vs_buffer **buffers, size_t n)
 {
     for (size_t i = 0; buffers && i < n; i++)

@@ -52,6 +52,9 @@ VS_CHECK enum vs_status vs_cache_create(struct vs_cache **cache, struct vs_conte
                                         const struct vs_cache_shape *shape);
 void vs_cache_free(struct vs_cache *cache);
 
+/* As if new: no frames; the states are zeroed. */
+VS_CHECK enum vs_status vs_cache_reset(struct vs_cache *cache);
+
 /* Tokens of a frame, F, and the width of a token, N * D. */
 size_t vs_cache_frame_tokens(const struct vs_cache *cache);
 size_t vs_cache_width(const struct vs_cache *cache);

@@ -309,6 +309,8 @@ enum vs_status vs_rollout_pass(struct vs_rollout *r, struct vs_span flow, struct
                         .n_tokens = r->cache->n_coming * r->frame_tokens,
                         .head_dim = config->dim / config->n_heads,
                         .keep = keep};
+    /* Passes of a KV recache come before the chunk's and share its first row of flags. */
+    size_t first_flag = r->n_passes * (config->n_layers + 1);
     VS_TRY(vs_dit_modulation(&pass.modulation, r, timestep));
     VS_TRY(embed_patches(&pass, latents));
     for (size_t layer = 0; layer < config->n_layers; layer++) {
@@ -321,12 +323,12 @@ enum vs_status vs_rollout_pass(struct vs_rollout *r, struct vs_span flow, struct
         VS_TRY(tap(&pass, layer, r->tap.cross));
         VS_TRY(feed_forward(&pass, layer));
         VS_TRY(tap(&pass, layer, r->tap.out));
-        VS_TRY(vs_check_finite_run(pass.context, r->finite, layer, vs_span_of(r->x),
+        VS_TRY(vs_check_finite_run(pass.context, r->finite, first_flag + layer, vs_span_of(r->x),
                                    pass.n_tokens * config->dim));
     }
     if (!keep) {
         VS_TRY(head(&pass, flow));
-        VS_TRY(vs_check_finite_run(pass.context, r->finite, config->n_layers, flow,
+        VS_TRY(vs_check_finite_run(pass.context, r->finite, first_flag + config->n_layers, flow,
                                    r->cache->n_coming * r->latent_size));
     }
 fail:

@@ -55,9 +55,10 @@ struct vs_rollout {
     struct vs_buffer *log_rho;             /* [c] */
     struct vs_buffer *rope_table;          /* of the chunk's positions */
     struct vs_buffer *absolute_table;      /* of its absolute frames, for a roped state's queries */
-    struct vs_buffer *finite;              /* int32 [n_layers + 1]: a layer's output was no number */
+    struct vs_buffer *finite;              /* int32 [n_steps + 1, n_layers + 1]: infinity or NaN met */
     float *host_table;
     int32_t *host_finite;
+    size_t n_passes; /* since the chunk began */
     struct vs_buffer *x, *h, *q, *k, *v, *turned, *attended, *hidden; /* activations, [T, ..] */
     struct vs_buffer *query, *gate, *beta, *alpha;                    /* of the memory */
     struct vs_buffer *tokens;                                         /* [T, 4 channels] */
@@ -101,8 +102,8 @@ VS_CHECK enum vs_status vs_rollout_denoise(struct vs_rollout *rollout, const flo
                                            const float *timestep,
                                            bool (*tick)(void *user, size_t pass), void *user);
 
-/* VS_ERROR_NONFINITE naming layer and chunk if any pass since the chunk began met infinity or NaN.
- * Waits for the device. */
+/* VS_ERROR_NONFINITE naming chunk and layer if a pass since the chunk began met infinity or NaN:
+ * the first layer of the first pass that did. Waits for the device. */
 VS_CHECK enum vs_status vs_rollout_check_finite(struct vs_rollout *rollout, size_t chunk);
 
 

@@ -88,10 +88,11 @@ static enum vs_status create_buffers(struct vs_rollout *r)
         VS_TRY(vs_floats_create(r->cross_k + layer, context, NULL, config->text_len * d));
         VS_TRY(vs_floats_create(r->cross_v + layer, context, NULL, config->text_len * d));
     }
-    size_t finite_bytes = (config->n_layers + 1) * sizeof *r->host_finite;
+    size_t n_flags = (config->n_steps + 1) * (config->n_layers + 1);
+    size_t finite_bytes = n_flags * sizeof *r->host_finite;
     VS_TRY(vs_buffer_create(&r->finite, context, finite_bytes));
     VS_TRY(vs_buffer_zero(r->finite, 0, finite_bytes));
-    r->host_finite = vs_alloc(config->n_layers + 1, sizeof *r->host_finite);
+    r->host_finite = vs_alloc(n_flags, sizeof *r->host_finite);
     r->host_table = vs_alloc(n_table, sizeof *r->host_table);
     if (!r->host_table || !r->host_finite)
         status = VS_ERROR_MEMORY;
@@ -289,7 +290,8 @@ enum vs_status vs_rollout_begin(struct vs_rollout *r, const int64_t *frames, siz
     VS_TRY(vs_cache_make_room(r->cache, n));
     VS_TRY(vs_cache_begin(r->cache, frames, n));
     VS_TRY(prepare_frames(r));
-    VS_TRY(vs_buffer_zero(r->finite, 0, (r->dit->config.n_layers + 1) * sizeof *r->host_finite));
+    VS_TRY(vs_buffer_zero(r->finite, 0, vs_buffer_bytes(r->finite)));
+    r->n_passes = 0;
 fail:
     return status;
 }
@@ -374,6 +376,7 @@ enum vs_status vs_rollout_denoise(struct vs_rollout *r, const float *sigma, cons
     struct vs_span x = vs_span_of(r->noise), x0 = vs_span_of(r->x0);
     for (size_t step = 0; step < config->n_steps; step++) {
         VS_TRY(vs_rollout_pass(r, vs_span_of(r->flow), x, timestep[step], false));
+        r->n_passes++;
         VS_TRY(vs_sampler_x0_run(context, x0, x, vs_span_of(r->flow), sigma[step], n));
         if (step + 1 < config->n_steps) {
             x = vs_span_of(r->latents);
@@ -392,18 +395,18 @@ fail:
 enum vs_status vs_rollout_check_finite(struct vs_rollout *r, size_t chunk)
 {
     enum vs_status status = VS_OK;
-    size_t n_layers = r->dit->config.n_layers;
-    VS_TRY(vs_buffer_read(r->finite, 0, r->host_finite, (n_layers + 1) * sizeof *r->host_finite));
-    for (size_t layer = 0; layer <= n_layers; layer++) {
-        if (!r->host_finite[layer])
+    size_t n_flags = r->dit->config.n_layers + 1;
+    VS_TRY(vs_buffer_read(r->finite, 0, r->host_finite, vs_buffer_bytes(r->finite)));
+    for (size_t i = 0; i < (r->dit->config.n_steps + 1) * n_flags; i++) {
+        if (!r->host_finite[i])
             continue;
         const char *remedy = "the weights are damaged, or overflow in this number format";
-        if (layer == n_layers)
+        if (i % n_flags == n_flags - 1)
             return vs_fail(VS_ERROR_NONFINITE,
                            "transformer head, chunk %zu: infinite or NaN values; %s", chunk,
                            remedy);
         return vs_fail(VS_ERROR_NONFINITE,
-                       "transformer layer %zu, chunk %zu: infinite or NaN values; %s", layer,
+                       "transformer layer %zu, chunk %zu: infinite or NaN values; %s", i % n_flags,
                        chunk, remedy);
     }
 fail:

@@ -200,3 +200,11 @@ tests_check_vae_SOURCES = tests/check_vae.c $(file_builder)
 nodist_EXTRA_tests_check_vae_SOURCES = force_cxx_link.cc
 tests_check_vae_CFLAGS = $(tests_cflags)
 tests_check_vae_LDADD = $(tests_ldadd)
+
+# generator: whole runs
+check_PROGRAMS += tests/check_generator
+TESTS += tests/check_generator
+tests_check_generator_SOURCES = tests/check_generator.c
+nodist_EXTRA_tests_check_generator_SOURCES = force_cxx_link.cc
+tests_check_generator_CFLAGS = $(tests_cflags)
+tests_check_generator_LDADD = $(tests_ldadd)
