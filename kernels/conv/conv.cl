@@ -80,11 +80,12 @@ __kernel void conv_plain(VS_ARGUMENTS)
 {
     int o = get_global_id(0);
     ulong pixel = get_global_id(1), frame = get_global_id(2);
-    int oy = pixel / out_width, ox = pixel % out_width;
+    int oy = pixel / out_width, ox = pixel - (ulong)oy * out_width;
     int columns = width << ((flags & VS_DOUBLED) != 0);
     ulong n_k = (ulong)kt * kh * kw * n_in;
     __global const float *zeros = weight + n_panels * n_k * VS_LANES;
-    weight += o / VS_LANES * n_k * VS_LANES + o % VS_LANES;
+    ulong panel = (uint)o / VS_LANES;
+    weight += panel * n_k * VS_LANES + (o - panel * VS_LANES);
     x += x_offset;
     past += past_offset;
 
