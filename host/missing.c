@@ -36,7 +36,8 @@ enum { INTEL, AMD, NVIDIA, N_MAKERS };
 struct survey {
     const struct host_places *places;
     struct host_gaps *gaps;
-    size_t n_icd_files;
+    size_t n_icd_files, n_loaded;
+    bool rusticl; /* Mesa's driver, which lists nothing unless told to */
     bool icd_of[N_MAKERS]; /* an .icd file that looks like this maker's */
 };
 
@@ -102,13 +103,16 @@ static enum vs_status look_at_icd(struct survey *survey, const char *path)
         if (libraries[i] && contains(library, libraries[i]))
             survey->icd_of[i] = true;
     }
+    survey->rusticl = survey->rusticl || contains(library, "rusticl");
     if (contains(library, "mesa") || contains(library, "rusticl") || contains(library, "amdocl"))
         survey->icd_of[AMD] = true;
     if (!*library)
         return add(survey->gaps, vs_format("%s names no library", path),
                    vs_format("write the driver's library into it, or remove it"));
-    if (dlopen(library, RTLD_LAZY | RTLD_LOCAL))
-        return VS_OK; /* the loader has it open as well; it stays */
+    if (dlopen(library, RTLD_LAZY | RTLD_LOCAL)) {
+        survey->n_loaded++; /* the loader has it open as well; it stays */
+        return VS_OK;
+    }
     return add(survey->gaps,
                vs_format("the driver of %s does not load: %s", path, dlerror()),
                vs_format("install the package that holds %s, or remove the .icd file", library));
@@ -230,12 +234,25 @@ static enum vs_status explain_card(struct survey *survey, size_t m, const char *
                vs_format("see whether the versions of kernel driver and %s agree", maker->package));
 }
 
+/* Drivers load, no card is known to be missing, and still there is no device. */
+static enum vs_status explain_silence(struct survey *survey)
+{
+    if (survey->rusticl)
+        return add(survey->gaps, vs_format("Mesa's rusticl lists only what RUSTICL_ENABLE names"),
+                   vs_format("set RUSTICL_ENABLE=radeonsi, iris or llvmpipe, or install "
+                             "pocl-opencl-icd"));
+    return add(survey->gaps,
+               vs_format("%zu of %zu drivers in %s load, but offer no device", survey->n_loaded,
+                         survey->n_icd_files, survey->places->vendors),
+               vs_format("install a driver for this machine; pocl-opencl-icd runs on any CPU"));
+}
+
 enum vs_status host_gaps_collect(struct host_gaps *gaps,
                                      const struct host_places *places,
                                      const struct vs_device_info *devices, size_t n_devices)
 {
     enum vs_status status = VS_OK;
-    struct survey survey = {places, gaps, 0, {false}};
+    struct survey survey = {.places = places, .gaps = gaps};
     bool present[N_MAKERS] = {false};
     char closed[1024];
     size_t n_nodes;
@@ -252,6 +269,8 @@ enum vs_status host_gaps_collect(struct host_gaps *gaps,
         if (present[m] && !listed(&makers[m], devices, n_devices))
             VS_TRY(explain_card(&survey, m, closed, n_nodes));
     }
+    if (n_devices == 0 && gaps->n == 0)
+        VS_TRY(explain_silence(&survey));
     return VS_OK;
 fail:
     host_gaps_free(gaps);

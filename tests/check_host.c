@@ -511,7 +511,9 @@ START_TEST(a_driver_that_does_not_load_is_told)
     put_file(in_folder("vendors/x.icd"), "libnosuchdriver.so.7\n");
     ck_assert(finds(&places, NULL, 0, "x.icd", "libnosuchdriver.so.7"));
     put_file(in_folder("vendors/x.icd"), "libm.so.6\n");
-    ck_assert(!finds(&places, NULL, 0, "", ""));
+    ck_assert(finds(&places, NULL, 0, "1 of 1 drivers", "pocl-opencl-icd"));
+    struct vs_device_info device = {.type = VS_DEVICE_CPU};
+    ck_assert(!finds(&places, &device, 1, "", ""));
     put_file(in_folder("vendors/x.icd"), "\n");
     ck_assert(finds(&places, NULL, 0, "x.icd names no library", ""));
 }
