@@ -88,7 +88,7 @@ static enum vs_status create_networks(struct vs_generator *g)
                                            .width = shape.width};
     VS_TRY(vs_dit_create(&g->dit, g->context, g->model->dit, config));
     VS_TRY(vs_rollout_create(&g->rollout, g->dit, &shape));
-    VS_TRY(vs_vae_create(&g->vae, g->context, g->model->vae));
+    VS_TRY(vs_vae_create(&g->vae, g->context, g->model->vae, false));
     VS_TRY(vs_vae_stream_create(&g->decoder, g->vae, &decode));
 fail:
     return status;

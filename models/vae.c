@@ -151,7 +151,7 @@ fail:
 }
 
 enum vs_status vs_vae_create(struct vs_vae **out, struct vs_context *context,
-                             const struct vs_weights *weights)
+                             const struct vs_weights *weights, bool encoder)
 {
     enum vs_status status = VS_OK;
     struct vs_vae_shape shape;
@@ -162,10 +162,10 @@ enum vs_status vs_vae_create(struct vs_vae **out, struct vs_context *context,
     if (!vae)
         return VS_ERROR_MEMORY;
     vae->context = context;
-    const struct row decoder = decoder_row(shape.base), encoder = encoder_row(shape.base);
-    VS_TRY(create_blocks(vae->decoder, &vae->n_decoder, context, weights, &decoder));
-    if (shape.has_encoder)
-        VS_TRY(create_blocks(vae->encoder, &vae->n_encoder, context, weights, &encoder));
+    const struct row decoding = decoder_row(shape.base), encoding = encoder_row(shape.base);
+    VS_TRY(create_blocks(vae->decoder, &vae->n_decoder, context, weights, &decoding));
+    if (encoder && shape.has_encoder)
+        VS_TRY(create_blocks(vae->encoder, &vae->n_encoder, context, weights, &encoding));
     VS_TRY(vs_floats_create(&vae->mean, context, NULL, LATENTS));
     VS_TRY(vs_floats_create(&vae->std, context, NULL, LATENTS));
     VS_TRY(vs_floats_create(&vae->one_over_std, context, NULL, LATENTS));
@@ -234,7 +234,8 @@ enum vs_status vs_vae_stream_create(struct vs_vae_stream **out, struct vs_vae *v
     *out = NULL;
     if (!decode && !vae->n_encoder)
         return vs_fail(VS_ERROR_MODEL,
-                       "the VAE's file has no encoder; use the complete Wan2.1_VAE.pth");
+                       "the VAE's encoder is not loaded; encoding needs the complete file "
+                       "(Wan2.1_VAE.pth)");
     bool fits = vs_mul_ok(options->n_latent_frames, VS_VAE_RATE, &n_frames) &&
                 vs_mul_ok(options->height, VS_VAE_SCALE, &height) &&
                 vs_mul_ok(options->width, VS_VAE_SCALE, &width);

@@ -29,9 +29,10 @@ VS_CHECK enum vs_status vs_vae_check(const struct vs_weights *weights, struct vs
 
 struct vs_vae; /* weights on a device, shared by streams */
 
-/* Checks and uploads; weights may be closed afterwards. context is borrowed. */
+/* Checks and uploads the decoder, and the encoder (as large) if wanted and there; weights may be
+ * closed afterwards. context is borrowed. */
 VS_CHECK enum vs_status vs_vae_create(struct vs_vae **vae, struct vs_context *context,
-                                      const struct vs_weights *weights);
+                                      const struct vs_weights *weights, bool encoder);
 void vs_vae_free(struct vs_vae *vae);
 
 /* Replaces the released mean and deviation of the latents, [VS_VAE_CHANNELS] each. VS_ERROR_MODEL

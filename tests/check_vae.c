@@ -28,7 +28,7 @@ static void open_vae(void)
     snprintf(path, sizeof path, "%s/models/demo/Wan2.1_VAE.pth", source ? source : ".");
     check_device_open();
     check_ok(vs_weights_open(&weights, path));
-    check_ok(vs_vae_create(&vae, check_context, weights));
+    check_ok(vs_vae_create(&vae, check_context, weights, true));
 }
 
 static void close_vae(void)
@@ -431,7 +431,7 @@ START_TEST(a_file_without_encoder_decodes)
 
     struct bytes file;
     struct vs_weights *copy = open_copy(&file, "encoder.", "-");
-    check_ok(vs_vae_create(&vae, check_context, copy));
+    check_ok(vs_vae_create(&vae, check_context, copy, true));
     vs_weights_free(copy);
     bytes_free(&file);
     stream = make_stream(VS_VAE_DECODE, 2, 0);
