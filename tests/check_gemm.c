@@ -92,7 +92,7 @@ static void compare(const struct problem *p)
     free(matrix), free(x), free(bias), free(wide), free(residual), free(gate), free(want);
 }
 
-/* Each extent alone: 1, primes, both sides of tile edges, blocks of 256 in k, sweeps of 252 rows. */
+/* 1, primes, both sides of tile edges, of blocks of 256 in k, of sweeps of 252 rows. */
 START_TEST(odd_sizes)
 {
     static const size_t sizes[][3] = {

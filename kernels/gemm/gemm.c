@@ -29,12 +29,13 @@ const char *vs_linear_variant_name(size_t variant)
 }
 
 /* Register tiles of 24 float16 fit the 32 registers of a device with 512-bit vectors, tiles of 6
- * the 16 registers of 256-bit ones. */
+ * the 16 registers of narrower ones. A CPU without vectors of its own gains nothing. */
 static size_t choose(const struct vs_context *context)
 {
-    if (vs_context_device(context)->type != VS_DEVICE_CPU)
+    unsigned width = vs_context_vector_width(context);
+    if (vs_context_device(context)->type != VS_DEVICE_CPU || width < 4)
         return PLAIN;
-    return vs_context_vector_width(context) >= 16 ? TILE_12X32 : TILE_6X16;
+    return width >= 16 ? TILE_12X32 : TILE_6X16;
 }
 
 static size_t ceil_div(size_t a, size_t b)
@@ -101,7 +102,8 @@ enum vs_status vs_linear_run_variant(struct vs_context *context, struct vs_span 
                      : linear->epilogue == VS_EPILOGUE_SILU ? 2
                                                             : 0;
     vs_launch_begin(&launch, context, &vs_source_gemm, variant->kernel,
-                    "-DVS_DTYPE=%d -DVS_ACTIVATION=%d -DVS_VECTORS=%zu -DVS_ROWS=%zu -DVS_SWEEP=%zu",
+                    "-DVS_DTYPE=%d -DVS_ACTIVATION=%d "
+                    "-DVS_VECTORS=%zu -DVS_ROWS=%zu -DVS_SWEEP=%zu",
                     (int)weight->dtype, activation, variant->vectors, variant->rows,
                     variant->sweep);
     vs_launch_span(&launch, out);

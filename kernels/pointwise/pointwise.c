@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "cl/context.h"
 #include "cl/launch.h"
 #include "kernels/common/span.h"
 #include "kernels/sources.h"
@@ -19,7 +20,8 @@ static size_t ceil_div(size_t a, size_t b)
 
 static void begin(struct vs_launch *launch, struct vs_context *context, const char *kernel)
 {
-    vs_launch_begin(launch, context, &vs_source_pointwise, kernel, "-DVS_ACTIVATION=%d", 0);
+    vs_launch_begin(launch, context, &vs_source_pointwise, kernel,
+                    "-DVS_ACTIVATION=%d -DVS_WIDTH=%d", 0, 1);
 }
 
 enum vs_status vs_activation_run(struct vs_context *context, struct vs_span out,
@@ -27,14 +29,15 @@ enum vs_status vs_activation_run(struct vs_context *context, struct vs_span out,
 {
     enum vs_status status = VS_OK;
     struct vs_launch launch;
+    size_t width = vs_context_vector_width(context) >= 4 ? 16 : 1;
     VS_TRY(vs_span_check(out, 1, n, "activation: output"));
     VS_TRY(vs_span_check(x, 1, n, "activation: input"));
-    vs_launch_begin(&launch, context, &vs_source_pointwise, "activation", "-DVS_ACTIVATION=%d",
-                    (int)f);
+    vs_launch_begin(&launch, context, &vs_source_pointwise, "activation",
+                    "-DVS_ACTIVATION=%d -DVS_WIDTH=%zu", (int)f, width);
     vs_launch_span(&launch, out);
     vs_launch_span(&launch, x);
     vs_launch_size(&launch, n);
-    VS_TRY(vs_launch_run(&launch, 1, (size_t[]){ceil_div(n, 16)}, NULL, 30.0 * (double)n));
+    VS_TRY(vs_launch_run(&launch, 1, (size_t[]){ceil_div(n, width)}, NULL, 30.0 * (double)n));
 fail:
     return status;
 }

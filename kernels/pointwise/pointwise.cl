@@ -7,30 +7,48 @@
  * Shapes and layout  Flat arrays; pixels [F, C, 2 rows, 2 columns], tokens
  *                    [F rows columns, 4 C] with columns (channel, dy, dx) going in and
  *                    (dy, dx, channel) coming out.
- * Work split         activation: 16 neighbours a work-item; check_finite: 4096 of them; the others
+ * Work split         activation: VS_WIDTH neighbours a work-item; check_finite: 4096; the others
  *                    one element (scatter_rows: global size {channels, rows}).
  * Numerics           EXACT.
  * Parameters         VS_ACTIVATION 0 gelu2, 1 silu, 2 softplus, 3 sigmoid; default 0.
+ *                    VS_WIDTH 1 (GPUs) or 16 (CPUs with vectors); default 16.
  * Limits             none. */
 #pragma OPENCL FP_CONTRACT OFF
 
 #ifndef VS_ACTIVATION
 #define VS_ACTIVATION 0
 #endif
+#ifndef VS_WIDTH
+#define VS_WIDTH 16
+#endif
+#if VS_WIDTH == 1
+#define VM_WIDTH 1
+#define VS_VECTOR(name) name
+#else
 #define VM_WIDTH 16
+#define VS_VECTOR(name) name##16
+#endif
 #include "common/vmath.h"
 
 /* enum vs_activation; one function a program, since each is long for compilers without fma */
 #if VS_ACTIVATION == 0
-#define activate vm_gelu216
+#define activate VS_VECTOR(vm_gelu2)
 #elif VS_ACTIVATION == 1
-#define activate vm_silu16
+#define activate VS_VECTOR(vm_silu)
 #elif VS_ACTIVATION == 2
-#define activate vm_softplus16
+#define activate VS_VECTOR(vm_softplus)
 #else
-#define activate vm_sigmoid16
+#define activate VS_VECTOR(vm_sigmoid)
 #endif
 
+#if VS_WIDTH == 1
+__kernel void activation(__global float *out, ulong out_offset, __global const float *x,
+                         ulong x_offset, ulong n)
+{
+    ulong i = get_global_id(0);
+    out[out_offset + i] = activate(x[x_offset + i]);
+}
+#else
 __kernel void activation(__global float *out, ulong out_offset, __global const float *x,
                          ulong x_offset, ulong n)
 {
@@ -48,6 +66,7 @@ __kernel void activation(__global float *out, ulong out_offset, __global const f
     for (uint lane = 0; i + lane < n; lane++)
         out[lane] = v[lane];
 }
+#endif
 
 __kernel void add(__global float *out, ulong out_offset, __global const float *a, ulong a_offset,
                   __global const float *b, ulong b_offset, ulong n_b)
