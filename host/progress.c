@@ -245,6 +245,11 @@ void host_progress_begin(struct host_progress *progress, const struct vs_video_i
             seed_drawn ? " (drawn at random; give it with --seed to make this video again)" : "");
 }
 
+void host_progress_start(struct host_progress *progress)
+{
+    progress->work_begin = now();
+}
+
 /* Time left from the share of work done, counted from the first chunk's begin. */
 static void reckon(struct host_progress *progress)
 {
@@ -258,7 +263,8 @@ static void reckon(struct host_progress *progress)
 
 static void tell_interruption(struct host_progress *progress)
 {
-    if (!host_signals_interrupted() || progress->interruption_told)
+    bool in_chunk = progress->work_begin > 0; /* before that the run just ends */
+    if (!host_signals_interrupted() || progress->interruption_told || !in_chunk)
         return;
     progress->interruption_told = true;
     host_progress_note(progress, "interrupted",
@@ -273,8 +279,6 @@ void host_progress_update(struct host_progress *progress, const struct vs_progre
         return;
     tell_interruption(progress);
     if (!preparing) {
-        if (progress->work_begin <= 0)
-            progress->work_begin = now();
         double part = work->total ? (double)work->done / (double)work->total : 0;
         double inside = work->stage == VS_STAGE_DENOISE ? part * (1 - decode_share)
                                                         : 1 - decode_share + part * decode_share;

@@ -106,6 +106,8 @@ static enum vs_status run_generator(struct session *session, const struct host_r
     host_progress_begin(session->progress, video, options->seed, seed_drawn,
                         vs_context_device(context)->name);
     VS_TRY(vs_generator_create(&generator, context, model, options));
+    host_signals_install(); /* again: the device's compiler may have taken the signals */
+    host_progress_start(session->progress);
     VS_TRY(make_chunks(session, generator));
 fail:
     vs_generator_free(generator);
@@ -172,7 +174,10 @@ enum vs_status host_run_video(const struct host_run *run, const struct vs_model 
     warn_unused_prompts(session.progress, options, &video);
     host_signals_install();
     status = run_generator(&session, run, model, options, &video, seed_drawn);
-    if ((status == VS_OK || status == VS_ERROR_INTERRUPTED) && host_signals_interrupted())
+    /* An interruption before the first frames can also look like a fault: LLVM answers a signal by
+     * removing its temporary files, and the compilation it was in fails. */
+    bool stopped = status == VS_OK || status == VS_ERROR_INTERRUPTED || session.n_frames_done == 0;
+    if (stopped && host_signals_interrupted())
         status = interrupted(&session);
     status = end_outputs(&session, status);
     *told = host_progress_end(session.progress, status, status == VS_OK ? NULL : vs_error_message(),

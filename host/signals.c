@@ -40,15 +40,17 @@ void host_signals_install(void)
 {
     struct sigaction action = {.sa_handler = handle, .sa_flags = SA_RESTART};
     struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
+    static bool called_before, keeps_running; /* nohup(1) has SIGHUP ignored, which must stay */
     sigemptyset(&action.sa_mask);
     sigaddset(&action.sa_mask, SIGINT);
     sigaddset(&action.sa_mask, SIGTERM);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    /* nohup(1) has SIGHUP ignored, and that must stay. */
-    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
-        sigaction(SIGHUP, &action, NULL);
+    if (!called_before)
+        keeps_running = sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler == SIG_IGN;
+    called_before = true;
     sigemptyset(&ignore.sa_mask);
+    sigaction(SIGHUP, keeps_running ? &ignore : &action, NULL);
     sigaction(SIGPIPE, &ignore, NULL);
     sigaction(SIGXFSZ, &ignore, NULL);
 }

@@ -9,7 +9,8 @@
 #include <stdbool.h>
 
 /* Catches SIGINT, SIGTERM and SIGHUP; ignores SIGPIPE and SIGXFSZ, so that a closed pipe and a
- * file-size limit come back as errors of write(). */
+ * file-size limit come back as errors of write(). To be called again after kernels have been
+ * compiled: LLVM, inside many OpenCL drivers, puts handlers of its own over these. */
 void host_signals_install(void);
 
 /* True once the first signal has come. */
