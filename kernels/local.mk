@@ -72,3 +72,5 @@ kernels/sources.c: $(kernel_files) $(kernel_headers) tools/embed.awk
 kernels/sources.h: $(kernel_files) tools/embed.awk
 	$(AM_V_GEN)$(MKDIR_P) kernels && $(AWK) -f $(top_srcdir)/tools/embed.awk -v mode=header \
 	  -v root=$(top_srcdir) $(kernel_files) > $@.tmp && mv $@.tmp $@
+# Also when a single target is made, where BUILT_SOURCES do not act.
+$(kernels_libkernels_la_OBJECTS): kernels/sources.h
