@@ -48,17 +48,15 @@ static void print_device(const struct vs_device_info *device, bool is_default)
            is_default ? "  (default)" : "");
     printf("       %s of %s, %s\n", type_word(device->type), device->vendor, device->version);
     printf("       driver %s\n", device->driver);
-    printf("       %u compute units, %.1f GiB memory (%.1f GiB at once)%s\n",
-           device->compute_units, gibibytes(device->global_memory_bytes),
-           gibibytes(device->max_allocation_bytes),
+    printf("       %u compute units, %.1f GiB memory (%.1f GiB at once)%s\n", device->compute_units,
+           gibibytes(device->global_memory_bytes), gibibytes(device->max_allocation_bytes),
            device->unified_memory ? ", shared with the host" : "");
     if (!device->usable)
         puts("       cannot be used: not available, without a compiler, or big-endian");
 }
 
 static void print_text(const struct vs_device_info *devices, size_t n_devices,
-                       const struct vs_device_info *preferred,
-                       const struct host_gaps *gaps)
+                       const struct vs_device_info *preferred, const struct host_gaps *gaps)
 {
     for (size_t i = 0; i < n_devices; i++) {
         if (i == 0 || devices[i].platform != devices[i - 1].platform)
@@ -92,17 +90,16 @@ static json_t *device_json(const struct vs_device_info *device, bool is_default)
     return json_pack("{s:I, s:I, s:I, s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:b, "
                      "s:b, s:b}",
                      "index", (json_int_t)device->index, "platform", (json_int_t)device->platform,
-                     "device", (json_int_t)device->device, "type", type_word(device->type),
-                     "name", text_json(device->name), "vendor", text_json(device->vendor),
-                     "driver", text_json(device->driver), "version", text_json(device->version),
-                     "platform_name", text_json(device->platform_name),
-                     "global_memory_bytes", (json_int_t)device->global_memory_bytes,
-                     "max_allocation_bytes", (json_int_t)device->max_allocation_bytes,
-                     "local_memory_bytes", (json_int_t)device->local_memory_bytes,
-                     "max_work_group_size", (json_int_t)device->max_work_group_size,
-                     "compute_units", (json_int_t)device->compute_units,
-                     "unified_memory", device->unified_memory, "usable", device->usable,
-                     "default", is_default);
+                     "device", (json_int_t)device->device, "type", type_word(device->type), "name",
+                     text_json(device->name), "vendor", text_json(device->vendor), "driver",
+                     text_json(device->driver), "version", text_json(device->version),
+                     "platform_name", text_json(device->platform_name), "global_memory_bytes",
+                     (json_int_t)device->global_memory_bytes, "max_allocation_bytes",
+                     (json_int_t)device->max_allocation_bytes, "local_memory_bytes",
+                     (json_int_t)device->local_memory_bytes, "max_work_group_size",
+                     (json_int_t)device->max_work_group_size, "compute_units",
+                     (json_int_t)device->compute_units, "unified_memory", device->unified_memory,
+                     "usable", device->usable, "default", is_default);
 }
 
 static enum vs_status print_json(const struct vs_device_info *devices, size_t n_devices,
@@ -111,8 +108,8 @@ static enum vs_status print_json(const struct vs_device_info *devices, size_t n_
 {
     json_t *list = json_array(), *missing = json_array();
     for (size_t i = 0; i < n_devices; i++)
-        json_array_append_new(list, device_json(&devices[i], preferred && devices[i].index ==
-                                                                              preferred->index));
+        json_array_append_new(
+            list, device_json(&devices[i], preferred && devices[i].index == preferred->index));
     for (size_t i = 0; i < gaps->n; i++)
         json_array_append_new(missing, json_pack("{s:s, s:s}", "what", gaps->items[i].what,
                                                  "remedy", gaps->items[i].remedy));
@@ -146,7 +143,7 @@ static enum vs_status list_devices(const struct values *values)
         status = found;
     else if (!marked)
         status = vs_fail(VS_ERROR_DEVICE, "no usable OpenCL device; install a driver, for example "
-                         "pocl-opencl-icd, which runs on any CPU");
+                                          "pocl-opencl-icd, which runs on any CPU");
 fail:
     host_gaps_free(&gaps);
     free(devices);

@@ -39,7 +39,8 @@ void host_draft_discard(struct host_draft *draft);
 int host_write_all(int fd, const void *data, size_t n_bytes);
 
 /* Reads a file of at most max_bytes into *text, which ends in '\0' and is freed with free().
- * n_bytes (may be NULL) gets its length. VS_ERROR_USAGE names the file: it was given by the user. */
+ * n_bytes (may be NULL) gets its length. VS_ERROR_USAGE names the file: it was given by the user.
+ */
 VS_CHECK enum vs_status host_read_file(char **text, size_t *n_bytes, const char *path,
                                        size_t max_bytes);
 

@@ -33,7 +33,8 @@ static const struct host_option options[] = {
     {HOST_STRING, 'p', "prompt", "TEXT", "What the video shows, in UTF-8.",
      offsetof(struct values, prompt)},
     {HOST_PAIRS, 0, "at", "SECONDS TEXT",
-     "From this time on, show something else. Repeatable. A chunk that has begun is finished first.",
+     "From this time on, show something else. Repeatable. A chunk that has begun is finished "
+     "first.",
      offsetof(struct values, at)},
     {HOST_STRING, 0, "script", "FILE",
      "All prompts from a JSON file: [{\"at\": 0, \"prompt\": \"...\"}, ...].",
@@ -48,21 +49,24 @@ static const struct host_option options[] = {
      offsetof(struct values, fps), .number_min = 0.01, .number_max = 1000},
     {HOST_COUNT, 0, "seed", "N",
      "Where the random numbers begin. The same seed and settings make the same video. Default: "
-     "drawn at random, and printed.", offsetof(struct values, seed), .count_max = UINT64_MAX},
+     "drawn at random, and printed.",
+     offsetof(struct values, seed), .count_max = UINT64_MAX},
     {HOST_CHOICE, 0, "noise", HOST_NOISE_WORDS,
      "Generator of the noise: a counter for each element (default), or torch's CPU order.",
      offsetof(struct values, noise)},
     {HOST_HEADING, .name = "Memory"},
     {HOST_CHOICE, 0, "memory", HOST_MEMORY_WORDS,
      "What the transformer remembers: window, sink and a state of all that left the window "
-     "(default); sink and window; the window; or every frame.", offsetof(struct values, memory)},
+     "(default); sink and window; the window; or every frame.",
+     offsetof(struct values, memory)},
     {HOST_COUNT, 0, "window", "N",
      "Latent frames in the window, sinks and chunk included. Default: the model's.",
      offsetof(struct values, window), .count_min = 1, .count_max = INT32_MAX},
     {HOST_COUNT, 0, "sink", "N", "Latent frames that never leave. Default: the model's.",
      offsetof(struct values, sink), .count_max = INT32_MAX},
     {HOST_COUNT, 0, "horizon", "N",
-     "Latent frames of a whole video, as the router reckons. Default: the model's, else the length.",
+     "Latent frames of a whole video, as the router reckons. Default: the model's, else the "
+     "length.",
      offsetof(struct values, horizon), .count_min = 1, .count_max = INT32_MAX},
     HOST_MODEL_OPTIONS(struct values, run),
     HOST_RUNNING_OPTIONS(struct values, run),
@@ -99,8 +103,10 @@ static enum vs_status collect_prompts(struct host_prompts *prompts, const struct
         double seconds;
         if (!host_parse_number(values->at.items[i], &seconds) || seconds < 0 ||
             seconds > HOST_MAX_SECONDS)
-            return vs_fail(VS_ERROR_USAGE, "--at '%s': give SECONDS (a number from 0 to %.0f), then "
-                           "TEXT", values->at.items[i], HOST_MAX_SECONDS);
+            return vs_fail(VS_ERROR_USAGE,
+                           "--at '%s': give SECONDS (a number from 0 to %.0f), then "
+                           "TEXT",
+                           values->at.items[i], HOST_MAX_SECONDS);
         VS_TRY(host_prompts_add(prompts, seconds, values->at.items[i + 1], "--at"));
     }
     VS_TRY(host_prompts_settle(prompts));

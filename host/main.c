@@ -30,7 +30,8 @@ enum { N_COMMANDS = sizeof commands / sizeof *commands };
 static void print_help(FILE *file)
 {
     fputs("videossm-cl makes long videos from text on any OpenCL device.\n\n"
-          "Usage: videossm-cl COMMAND [OPTIONS]\n\nCommands:\n", file);
+          "Usage: videossm-cl COMMAND [OPTIONS]\n\nCommands:\n",
+          file);
     for (size_t i = 0; i < N_COMMANDS; i++)
         fprintf(file, "  %-10s %s\n", commands[i].name, commands[i].summary);
     fputs("\n  -h, --help     this help; 'videossm-cl COMMAND --help' for a command\n"
@@ -40,7 +41,8 @@ static void print_help(FILE *file)
           "      background\" -o video.mp4 --seconds 10\n"
           "  videossm-cl devices\n\n"
           "Exit codes: 0 done, 1 run-time fault, 2 usage, 3 no device, 4 out of memory,\n"
-          "5 model file, 6 validation failed, 7 non-finite values, 130 interrupted.\n", file);
+          "5 model file, 6 validation failed, 7 non-finite values, 130 interrupted.\n",
+          file);
 }
 
 static const struct host_command *find_command(const char *name)
@@ -107,8 +109,10 @@ static int run(int argc, char **argv)
     if (command)
         return command->run(argc - 1, argv + 1);
     if (argv[1][0] == '-')
-        return host_report(vs_fail(VS_ERROR_USAGE, "unknown option '%s'; options follow a command, "
-                                   "see 'videossm-cl help'", argv[1]));
+        return host_report(vs_fail(VS_ERROR_USAGE,
+                                   "unknown option '%s'; options follow a command, "
+                                   "see 'videossm-cl help'",
+                                   argv[1]));
     return host_report(unknown_command(argv[1]));
 }
 
@@ -131,8 +135,8 @@ int main(int argc, char **argv)
     errno = 0;
     if ((fflush(stdout) != 0 || ferror(stdout)) && code == VS_OK) {
         if (errno != EPIPE)
-            return host_report(vs_fail(VS_ERROR_RUNTIME, "writing to standard output: %s",
-                                       strerror(errno)));
+            return host_report(
+                vs_fail(VS_ERROR_RUNTIME, "writing to standard output: %s", strerror(errno)));
         return VS_ERROR_RUNTIME;
     }
     return code;

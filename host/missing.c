@@ -37,7 +37,7 @@ struct survey {
     const struct host_places *places;
     struct host_gaps *gaps;
     size_t n_icd_files, n_loaded;
-    bool rusticl; /* Mesa's driver, which lists nothing unless told to */
+    bool rusticl;          /* Mesa's driver, which lists nothing unless told to */
     bool icd_of[N_MAKERS]; /* an .icd file that looks like this maker's */
 };
 
@@ -113,8 +113,7 @@ static enum vs_status look_at_icd(struct survey *survey, const char *path)
         survey->n_loaded++; /* the loader has it open as well; it stays */
         return VS_OK;
     }
-    return add(survey->gaps,
-               vs_format("the driver of %s does not load: %s", path, dlerror()),
+    return add(survey->gaps, vs_format("the driver of %s does not load: %s", path, dlerror()),
                vs_format("install the package that holds %s, or remove the .icd file", library));
 }
 
@@ -124,10 +123,11 @@ static enum vs_status look_at_drivers(struct survey *survey)
     struct stat about;
     enum vs_status status = VS_OK;
     if (stat(vendors, &about) != 0)
-        return add(survey->gaps, vs_format("%s: %s%s", vendors, strerror(errno),
-                                               survey->places->vendors_from_environment
-                                                   ? " (named by OCL_ICD_VENDORS)"
-                                                   : ": no OpenCL driver is installed"),
+        return add(survey->gaps,
+                   vs_format("%s: %s%s", vendors, strerror(errno),
+                             survey->places->vendors_from_environment
+                                 ? " (named by OCL_ICD_VENDORS)"
+                                 : ": no OpenCL driver is installed"),
                    survey->places->vendors_from_environment
                        ? vs_format("correct or unset OCL_ICD_VENDORS")
                        : vs_format("install one; pocl-opencl-icd runs on any CPU"));
@@ -160,7 +160,8 @@ static bool listed(const struct maker *maker, const struct vs_device_info *devic
 {
     for (size_t i = 0; i < n_devices; i++) {
         for (size_t j = 0; j < 3 && maker->spellings[j]; j++) {
-            if (devices[i].type == VS_DEVICE_GPU && contains(devices[i].vendor, maker->spellings[j]))
+            if (devices[i].type == VS_DEVICE_GPU &&
+                contains(devices[i].vendor, maker->spellings[j]))
                 return true;
         }
     }
@@ -247,9 +248,8 @@ static enum vs_status explain_silence(struct survey *survey)
                vs_format("install a driver for this machine; pocl-opencl-icd runs on any CPU"));
 }
 
-enum vs_status host_gaps_collect(struct host_gaps *gaps,
-                                     const struct host_places *places,
-                                     const struct vs_device_info *devices, size_t n_devices)
+enum vs_status host_gaps_collect(struct host_gaps *gaps, const struct host_places *places,
+                                 const struct vs_device_info *devices, size_t n_devices)
 {
     enum vs_status status = VS_OK;
     struct survey survey = {.places = places, .gaps = gaps};

@@ -252,9 +252,8 @@ static enum vs_status parse_short(const struct host_spec *spec, void *values, bo
         }
         const struct host_option *option = find_short(spec, *letter);
         if (!option)
-            return vs_fail(VS_ERROR_USAGE,
-                           "unknown option -%c; 'videossm-cl %s --help' lists all", *letter,
-                           spec->command);
+            return vs_fail(VS_ERROR_USAGE, "unknown option -%c; 'videossm-cl %s --help' lists all",
+                           *letter, spec->command);
         if (option->kind != HOST_FLAG)
             return take(option, values, letter[1] ? letter + 1 : NULL, i, argc, argv);
         VS_TRY(set_value(option, values, NULL, NULL));
@@ -391,8 +390,8 @@ static void print_option(const struct host_option *option, FILE *file)
 
 void host_options_print_help(const struct host_spec *spec, FILE *file)
 {
-    static const struct host_option help = {.kind = HOST_FLAG, .letter = 'h', .name = "help",
-                                            .help = "Show this help."};
+    static const struct host_option help = {
+        .kind = HOST_FLAG, .letter = 'h', .name = "help", .help = "Show this help."};
     fprintf(file, "Usage: videossm-cl %s [OPTIONS]%s%s\n\n", spec->command,
             spec->operands ? " " : "", spec->operands ? spec->operands : "");
     host_print_wrapped(file, spec->about ? spec->about : spec->summary, 0, 0, HELP_WIDTH);

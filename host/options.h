@@ -56,7 +56,7 @@ struct host_spec {
     const char *summary;  /* one line, for the list of commands */
     const char *operands; /* as in the usage line; NULL: the command takes none */
     size_t min_operands, max_operands;
-    const char *about;    /* paragraphs between usage and options; may be NULL */
+    const char *about; /* paragraphs between usage and options; may be NULL */
     const struct host_option *options;
     size_t n_options;
     const char *examples; /* printed as they stand; may be NULL */

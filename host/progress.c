@@ -30,13 +30,13 @@ struct host_progress {
     enum host_progress_mode mode;
     bool live, colour;
     enum host_bar bar;
-    bool line_shown;          /* a live line stands on the terminal */
+    bool line_shown; /* a live line stands on the terminal */
     bool interruption_told;
     struct host_progress_state state;
     double begin, work_begin; /* clock: of the run, of the first chunk; work_begin 0: not yet */
     double shown;             /* clock of the last line */
     size_t next_plain_chunk;
-    int stage_told;           /* last stage before the first chunk that was named; -1: none */
+    int stage_told; /* last stage before the first chunk that was named; -1: none */
 };
 
 static double now(void)
@@ -169,12 +169,12 @@ static void print_json_state(const struct host_progress *progress, const char *e
                              const char *stage)
 {
     const struct host_progress_state *state = &progress->state;
-    json_t *object = json_pack(
-        "{s:s, s:I, s:I, s:I, s:I, s:f, s:f, s:f}", "event", event, "chunk",
-        (json_int_t)state->chunk, "chunks", (json_int_t)state->n_chunks, "frames_done",
-        (json_int_t)state->n_frames_done, "frames", (json_int_t)state->n_frames, "seconds_done",
-        milli((double)state->n_frames_done / state->fps), "fraction", milli(state->fraction),
-        "elapsed", milli(state->elapsed));
+    json_t *object =
+        json_pack("{s:s, s:I, s:I, s:I, s:I, s:f, s:f, s:f}", "event", event, "chunk",
+                  (json_int_t)state->chunk, "chunks", (json_int_t)state->n_chunks, "frames_done",
+                  (json_int_t)state->n_frames_done, "frames", (json_int_t)state->n_frames,
+                  "seconds_done", milli((double)state->n_frames_done / state->fps), "fraction",
+                  milli(state->fraction), "elapsed", milli(state->elapsed));
     if (stage)
         json_object_set_new(object, "stage", json_string(stage));
     if (state->rate > 0)
@@ -231,10 +231,10 @@ void host_progress_begin(struct host_progress *progress, const struct vs_video_i
         char text[24];
         snprintf(text, sizeof text, "%llu", (unsigned long long)seed);
         print_json(json_pack("{s:s, s:I, s:I, s:f, s:I, s:I, s:f, s:s, s:s}", "event", "begin",
-                             "width", (json_int_t)video->width, "height",
-                             (json_int_t)video->height, "fps", video->fps, "frames",
-                             (json_int_t)video->n_frames, "chunks", (json_int_t)video->n_chunks,
-                             "seconds", seconds, "seed", text, "device", device));
+                             "width", (json_int_t)video->width, "height", (json_int_t)video->height,
+                             "fps", video->fps, "frames", (json_int_t)video->n_frames, "chunks",
+                             (json_int_t)video->n_chunks, "seconds", seconds, "seed", text,
+                             "device", device));
         return;
     }
     fprintf(stderr, "device  %s\n", device);

@@ -19,12 +19,12 @@ enum host_progress_mode {
 
 /* What one line of progress says. */
 struct host_progress_state {
-    size_t chunk, n_chunks;       /* the one being made, from 0 */
+    size_t chunk, n_chunks; /* the one being made, from 0 */
     size_t n_frames_done, n_frames;
     double fps;
-    double fraction;              /* of all the work, 0..1 */
-    double rate;                  /* frames a second of wall clock; 0: not known yet */
-    double elapsed, left;         /* seconds; left < 0: not known yet */
+    double fraction;      /* of all the work, 0..1 */
+    double rate;          /* frames a second of wall clock; 0: not known yet */
+    double elapsed, left; /* seconds; left < 0: not known yet */
 };
 
 enum host_bar { HOST_BAR_NONE, HOST_BAR_ASCII, HOST_BAR_BLOCKS };

@@ -19,8 +19,11 @@ size_t host_utf8_fault(const char *text)
     const unsigned char *s = (const unsigned char *)text;
     size_t i = 0;
     while (s[i]) {
-        size_t n = s[i] < 0x80 ? 1 : s[i] >= 0xc2 && s[i] < 0xe0 ? 2 : (s[i] & 0xf0) == 0xe0 ? 3
-                   : s[i] >= 0xf0 && s[i] < 0xf5                 ? 4 : 0;
+        size_t n = s[i] < 0x80                   ? 1
+                   : s[i] >= 0xc2 && s[i] < 0xe0 ? 2
+                   : (s[i] & 0xf0) == 0xe0       ? 3
+                   : s[i] >= 0xf0 && s[i] < 0xf5 ? 4
+                                                 : 0;
         if (n == 0)
             return i;
         for (size_t j = 1; j < n; j++) {
@@ -65,8 +68,10 @@ static enum vs_status read_entry(struct host_prompts *prompts, const json_t *ent
     const char *key;
     json_t *value;
     if (!json_is_object(entry))
-        return vs_fail(VS_ERROR_USAGE, "%s: must be {\"at\": SECONDS, \"prompt\": \"TEXT\"}", where);
-    json_object_foreach((json_t *)(uintptr_t)entry, key, value) {
+        return vs_fail(VS_ERROR_USAGE, "%s: must be {\"at\": SECONDS, \"prompt\": \"TEXT\"}",
+                       where);
+    json_object_foreach((json_t *)(uintptr_t)entry, key, value)
+    {
         if (strcmp(key, "at") != 0 && strcmp(key, "prompt") != 0)
             return vs_fail(VS_ERROR_USAGE, "%s.%s: unknown; an entry has \"at\" and \"prompt\"",
                            where, key);
@@ -92,8 +97,10 @@ static enum vs_status read_script(struct host_prompts *prompts, const json_t *ro
         base = "$.prompts";
     }
     if (!json_is_array(list))
-        return vs_fail(VS_ERROR_USAGE, "%s: %s: must be a list of {\"at\": SECONDS, \"prompt\": "
-                       "\"TEXT\"}", path, base);
+        return vs_fail(VS_ERROR_USAGE,
+                       "%s: %s: must be a list of {\"at\": SECONDS, \"prompt\": "
+                       "\"TEXT\"}",
+                       path, base);
     if (json_array_size(list) == 0)
         return vs_fail(VS_ERROR_USAGE, "%s: %s: holds no prompt", path, base);
     for (size_t i = 0; i < json_array_size(list) && status == VS_OK; i++) {

@@ -80,13 +80,17 @@ static enum vs_status read_record(char **json, const char *path)
 #ifdef HAVE_FFMPEG
         VS_TRY(host_mp4_comment(json, path));
 #else
-        status = vs_fail(VS_ERROR_USAGE, "'%s' is no PNG, and this program was built without "
-                         "FFmpeg; give a PNG frame or the contact sheet", path);
+        status = vs_fail(VS_ERROR_USAGE,
+                         "'%s' is no PNG, and this program was built without "
+                         "FFmpeg; give a PNG frame or the contact sheet",
+                         path);
 #endif
     }
     if (status == VS_OK && !*json)
-        status = vs_fail(VS_ERROR_USAGE, "'%s' holds no settings of this program; give a file as it "
-                         "was written", path);
+        status = vs_fail(VS_ERROR_USAGE,
+                         "'%s' holds no settings of this program; give a file as it "
+                         "was written",
+                         path);
 fail:
     free(data);
     free(frame);
@@ -117,8 +121,10 @@ static enum vs_status replay(const struct values *values, const char *path, bool
     VS_TRY(host_run_open_model(&model, &values->run));
     const char *fingerprint = vs_model_info(model)->fingerprint;
     if (strcmp(fingerprint, settings.model) != 0 && !values->force) {
-        status = vs_fail(VS_ERROR_MODEL, "'%s' was made with model %s, but this one is %s; give "
-                         "that model with --model, or --force", path, settings.model, fingerprint);
+        status = vs_fail(VS_ERROR_MODEL,
+                         "'%s' was made with model %s, but this one is %s; give "
+                         "that model with --model, or --force",
+                         path, settings.model, fingerprint);
         goto fail;
     }
     if (strcmp(settings.version, vs_version()) != 0 && !values->run.quiet)

@@ -14,10 +14,10 @@
 #include "host/signals.h"
 #include "host/sink.h"
 
-struct session {
+struct job {
     struct host_progress *progress;
     struct host_sinks *sinks;
-    bool in_chunk;    /* a chunk once begun is finished */
+    bool in_chunk; /* a chunk once begun is finished */
     bool pipe_closed;
     size_t n_frames_done;
 };
@@ -47,12 +47,16 @@ enum vs_status host_run_open_model(struct vs_model **model, const struct host_ru
         for (size_t i = 0; !files.folder && i < sizeof places / sizeof *places; i++)
             files.folder = is_folder(places[i]) ? places[i] : NULL;
         if (!files.folder)
-            return vs_fail(VS_ERROR_MODEL, "no model: neither '%s' nor '%s' is there; give one with "
-                           "--model DIR or VIDEOSSM_MODEL", places[0], places[1]);
+            return vs_fail(VS_ERROR_MODEL,
+                           "no model: neither '%s' nor '%s' is there; give one with "
+                           "--model DIR or VIDEOSSM_MODEL",
+                           places[0], places[1]);
     }
     if (files.folder && !is_folder(files.folder))
-        return vs_fail(VS_ERROR_MODEL, "model '%s': no such folder; give a model folder with "
-                       "--model%s", files.folder, run->files.folder ? "" : " or VIDEOSSM_MODEL");
+        return vs_fail(VS_ERROR_MODEL,
+                       "model '%s': no such folder; give a model folder with "
+                       "--model%s",
+                       files.folder, run->files.folder ? "" : " or VIDEOSSM_MODEL");
     return vs_model_open(model, &files);
 }
 
@@ -60,41 +64,40 @@ enum vs_status host_run_open_model(struct vs_model **model, const struct host_ru
 
 static bool on_progress(const struct vs_progress *work, void *user)
 {
-    struct session *session = user;
-    host_progress_update(session->progress, work);
-    return session->in_chunk || !host_signals_interrupted();
+    struct job *job = user;
+    host_progress_update(job->progress, work);
+    return job->in_chunk || !host_signals_interrupted();
 }
 
-static enum vs_status interrupted(const struct session *session)
+static enum vs_status interrupted(const struct job *job)
 {
-    return session->n_frames_done > 0
-               ? vs_fail(VS_ERROR_INTERRUPTED, "interrupted after %zu frames",
-                         session->n_frames_done)
+    return job->n_frames_done > 0
+               ? vs_fail(VS_ERROR_INTERRUPTED, "interrupted after %zu frames", job->n_frames_done)
                : vs_fail(VS_ERROR_INTERRUPTED, "interrupted before the first frames");
 }
 
-static enum vs_status make_chunks(struct session *session, struct vs_generator *generator)
+static enum vs_status make_chunks(struct job *job, struct vs_generator *generator)
 {
     enum vs_status status = VS_OK;
     for (;;) {
         struct vs_chunk chunk;
         if (host_signals_interrupted())
-            return interrupted(session);
-        session->in_chunk = true;
+            return interrupted(job);
+        job->in_chunk = true;
         VS_TRY(vs_generator_next(generator, &chunk));
-        session->in_chunk = false;
+        job->in_chunk = false;
         if (chunk.n_frames == 0)
             return VS_OK;
-        VS_TRY(host_sinks_write(session->sinks, chunk.first_frame, chunk.n_frames, chunk.rgb,
-                                &session->pipe_closed));
-        session->n_frames_done = chunk.first_frame + chunk.n_frames;
-        host_progress_chunk(session->progress, chunk.index, session->n_frames_done);
+        VS_TRY(host_sinks_write(job->sinks, chunk.first_frame, chunk.n_frames, chunk.rgb,
+                                &job->pipe_closed));
+        job->n_frames_done = chunk.first_frame + chunk.n_frames;
+        host_progress_chunk(job->progress, chunk.index, job->n_frames_done);
     }
 fail:
     return status;
 }
 
-static enum vs_status run_generator(struct session *session, const struct host_run *run,
+static enum vs_status run_generator(struct job *job, const struct host_run *run,
                                     const struct vs_model *model,
                                     const struct vs_generate_options *options,
                                     const struct vs_video_info *video, bool seed_drawn)
@@ -103,12 +106,12 @@ static enum vs_status run_generator(struct session *session, const struct host_r
     struct vs_context *context = NULL;
     struct vs_generator *generator = NULL;
     VS_TRY(vs_context_create(&context, run->device));
-    host_progress_begin(session->progress, video, options->seed, seed_drawn,
+    host_progress_begin(job->progress, video, options->seed, seed_drawn,
                         vs_context_device(context)->name);
     VS_TRY(vs_generator_create(&generator, context, model, options));
     host_signals_install(); /* again: the device's compiler may have taken the signals */
-    host_progress_start(session->progress);
-    VS_TRY(make_chunks(session, generator));
+    host_progress_start(job->progress);
+    VS_TRY(make_chunks(job, generator));
 fail:
     vs_generator_free(generator);
     vs_context_free(context);
@@ -116,16 +119,16 @@ fail:
 }
 
 /* Completes what holds frames and removes what does not. The first fault keeps its message. */
-static enum vs_status end_outputs(struct session *session, enum vs_status status)
+static enum vs_status end_outputs(struct job *job, enum vs_status status)
 {
-    if (session->n_frames_done == 0) {
-        host_sinks_abort(session->sinks);
-        session->sinks = NULL;
+    if (job->n_frames_done == 0) {
+        host_sinks_abort(job->sinks);
+        job->sinks = NULL;
         return status;
     }
     char *message = status == VS_OK ? NULL : vs_strdup(vs_error_message());
-    enum vs_status close_status = host_sinks_close(session->sinks);
-    session->sinks = NULL;
+    enum vs_status close_status = host_sinks_close(job->sinks);
+    job->sinks = NULL;
     if (status == VS_OK)
         status = close_status;
     else if (message)
@@ -151,7 +154,7 @@ enum vs_status host_run_video(const struct host_run *run, const struct vs_model 
                               struct vs_generate_options *options, bool seed_drawn, bool *told)
 {
     enum vs_status status = VS_OK;
-    struct session session = {0};
+    struct job job = {0};
     struct vs_video_info video;
     struct host_settings settings = {0};
     struct host_metadata metadata = {options->prompts[0].text, NULL, NULL};
@@ -160,7 +163,7 @@ enum vs_status host_run_video(const struct host_run *run, const struct vs_model 
         run->quiet ? HOST_PROGRESS_NONE : (enum host_progress_mode)run->progress;
     *told = false;
     options->progress = on_progress;
-    options->user = &session;
+    options->user = &job;
     VS_TRY(vs_video_plan(&video, model, options));
     VS_TRY(host_settings_collect(&settings, options, &video, vs_model_info(model)));
     metadata.parameters = parameters = host_settings_parameters(&settings);
@@ -169,23 +172,23 @@ enum vs_status host_run_video(const struct host_run *run, const struct vs_model 
         status = VS_ERROR_MEMORY;
         goto fail;
     }
-    VS_TRY(host_progress_create(&session.progress, mode));
-    VS_TRY(host_sinks_open(&session.sinks, &run->outputs, &video, &metadata));
-    warn_unused_prompts(session.progress, options, &video);
+    VS_TRY(host_progress_create(&job.progress, mode));
+    VS_TRY(host_sinks_open(&job.sinks, &run->outputs, &video, &metadata));
+    warn_unused_prompts(job.progress, options, &video);
     host_signals_install();
-    status = run_generator(&session, run, model, options, &video, seed_drawn);
+    status = run_generator(&job, run, model, options, &video, seed_drawn);
     /* An interruption before the first frames can also look like a fault: LLVM answers a signal by
      * removing its temporary files, and the compilation it was in fails. */
-    bool stopped = status == VS_OK || status == VS_ERROR_INTERRUPTED || session.n_frames_done == 0;
+    bool stopped = status == VS_OK || status == VS_ERROR_INTERRUPTED || job.n_frames_done == 0;
     if (stopped && host_signals_interrupted())
-        status = interrupted(&session);
-    status = end_outputs(&session, status);
-    *told = host_progress_end(session.progress, status, status == VS_OK ? NULL : vs_error_message(),
-                              run->outputs.items, session.n_frames_done ? run->outputs.n : 0) ||
-            session.pipe_closed;
+        status = interrupted(&job);
+    status = end_outputs(&job, status);
+    *told = host_progress_end(job.progress, status, status == VS_OK ? NULL : vs_error_message(),
+                              run->outputs.items, job.n_frames_done ? run->outputs.n : 0) ||
+            job.pipe_closed;
 fail:
-    host_sinks_abort(session.sinks);
-    host_progress_free(session.progress);
+    host_sinks_abort(job.sinks);
+    host_progress_free(job.progress);
     host_settings_free(&settings);
     free(parameters);
     free(json);

@@ -60,8 +60,8 @@ fail:
     return status;
 }
 
-/* Digits that x needs to be read back without loss. 60 could be written with one, as 6e+01, but that
- * form is left to numbers that have no better one. */
+/* Digits that x needs to be read back without loss. 60 could be written with one, as 6e+01, but
+ * that form is left to numbers that have no better one. */
 static int digits_needed(double x)
 {
     char text[40];
@@ -94,13 +94,13 @@ char *host_settings_json(const struct host_settings *settings)
     digits = needed > digits ? needed : digits;
     json_t *prompts = prompts_json(&settings->prompts, &digits);
     json_t *root = json_pack(
-        "{s:i, s:f, s:I, s:I, s:s, s:s, s:s, s:o, s:f, s:s, s:I, s:I, s:s, s:I, s:I}",
-        "format", FORMAT, "fps", settings->fps, "height", (json_int_t)settings->height,
-        "horizon", (json_int_t)settings->horizon, "memory", host_memory_word(settings->memory),
-        "model", settings->model, "noise", host_noise_word(settings->noise), "prompts", prompts,
-        "seconds", settings->seconds, "seed", seed, "sink", (json_int_t)settings->sink,
-        "steps", (json_int_t)settings->n_steps, "version", settings->version,
-        "width", (json_int_t)settings->width, "window", (json_int_t)settings->window);
+        "{s:i, s:f, s:I, s:I, s:s, s:s, s:s, s:o, s:f, s:s, s:I, s:I, s:s, s:I, s:I}", "format",
+        FORMAT, "fps", settings->fps, "height", (json_int_t)settings->height, "horizon",
+        (json_int_t)settings->horizon, "memory", host_memory_word(settings->memory), "model",
+        settings->model, "noise", host_noise_word(settings->noise), "prompts", prompts, "seconds",
+        settings->seconds, "seed", seed, "sink", (json_int_t)settings->sink, "steps",
+        (json_int_t)settings->n_steps, "version", settings->version, "width",
+        (json_int_t)settings->width, "window", (json_int_t)settings->window);
     char *text = root ? json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENSURE_ASCII |
                                              JSON_REAL_PRECISION((size_t)digits))
                       : NULL;
@@ -153,8 +153,10 @@ struct reader {
 
 static enum vs_status wrong(const struct reader *reader, const char *key)
 {
-    return vs_fail(VS_ERROR_USAGE, "'%s': its settings have no valid \"%s\"; they were not written "
-                   "by this program or were changed since", reader->name, key);
+    return vs_fail(VS_ERROR_USAGE,
+                   "'%s': its settings have no valid \"%s\"; they were not written "
+                   "by this program or were changed since",
+                   reader->name, key);
 }
 
 static enum vs_status read_size(const struct reader *reader, const char *key, size_t min,

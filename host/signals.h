@@ -2,7 +2,8 @@
  *
  * signals.h - Ctrl-C: the first asks for an orderly end, the second ends at once.
  *
- * Files under construction are announced here, so that even the second Ctrl-C leaves none behind. */
+ * Files under construction are announced here, so that even the second Ctrl-C leaves none behind.
+ */
 #ifndef VS_HOST_SIGNALS_H
 #define VS_HOST_SIGNALS_H
 

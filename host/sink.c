@@ -41,9 +41,9 @@ static bool is_folder(const char *path)
 
 enum vs_status host_sink_recognise(const struct host_sink_kind **kind, const char *path)
 {
-    static const char *const other_media[] = {".avi", ".mkv", ".mov", ".webm", ".gif", ".apng",
-                                              ".m4v", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm",
-                                              ".tif", ".tiff", ".ts", ".ogv", ".yuv", ".rgb"};
+    static const char *const other_media[] = {".avi", ".mkv",  ".mov",  ".webm", ".gif", ".apng",
+                                              ".m4v", ".jpg",  ".jpeg", ".webp", ".bmp", ".ppm",
+                                              ".tif", ".tiff", ".ts",   ".ogv",  ".yuv", ".rgb"};
     if (!*path)
         return vs_fail(VS_ERROR_USAGE, "--output '': give a folder, x.mp4, x.y4m, x.png or -");
     if (path[strlen(path) - 1] == '/' || is_folder(path)) {
@@ -56,15 +56,18 @@ enum vs_status host_sink_recognise(const struct host_sink_kind **kind, const cha
 #ifdef HAVE_FFMPEG
         *kind = &host_sink_mp4;
 #else
-        return vs_fail(VS_ERROR_USAGE, "--output '%s': this program was built without FFmpeg and "
-                       "writes no mp4; write a folder or x.y4m instead", path);
+        return vs_fail(VS_ERROR_USAGE,
+                       "--output '%s': this program was built without FFmpeg and "
+                       "writes no mp4; write a folder or x.y4m instead",
+                       path);
 #endif
     } else {
         for (size_t i = 0; i < sizeof other_media / sizeof *other_media; i++) {
             if (ends_in(path, other_media[i]))
-                return vs_fail(VS_ERROR_USAGE, "--output '%s': %s files are not written; give a "
-                               "folder, x.mp4, x.y4m, x.png (contact sheet) or -", path,
-                               other_media[i]);
+                return vs_fail(VS_ERROR_USAGE,
+                               "--output '%s': %s files are not written; give a "
+                               "folder, x.mp4, x.y4m, x.png (contact sheet) or -",
+                               path, other_media[i]);
         }
         *kind = &host_sink_png;
     }
@@ -86,7 +89,7 @@ enum vs_status host_sinks_check(const struct host_list *paths)
 {
     if (paths->n == 0)
         return vs_fail(VS_ERROR_USAGE, "no output; give --output with a folder, x.mp4, x.y4m, "
-                       "x.png (contact sheet) or - (y4m on standard output)");
+                                       "x.png (contact sheet) or - (y4m on standard output)");
     for (size_t i = 0; i < paths->n; i++) {
         const struct host_sink_kind *kind;
         enum vs_status status = host_sink_recognise(&kind, paths->items[i]);
@@ -108,8 +111,7 @@ enum vs_status host_sinks_open(struct host_sinks **sinks, const struct host_list
 {
     enum vs_status status = VS_OK;
     *sinks = NULL;
-    struct host_sinks *made =
-        vs_alloc(1, sizeof *made + paths->n * sizeof made->items[0]);
+    struct host_sinks *made = vs_alloc(1, sizeof *made + paths->n * sizeof made->items[0]);
     if (!made)
         return VS_ERROR_MEMORY;
     for (size_t i = 0; i < paths->n; i++) {

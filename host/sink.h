@@ -45,8 +45,8 @@ VS_CHECK enum vs_status host_sinks_open(struct host_sinks **sinks, const struct 
                                         const struct host_metadata *metadata);
 
 /* Hands frames to every output. An output that fails is dropped at once (its fault is returned
- * after the others have had the frames). *pipe_closed (may be NULL) tells that the reader of "-" has
- * gone, which is worth no message. */
+ * after the others have had the frames). *pipe_closed (may be NULL) tells that the reader of "-"
+ * has gone, which is worth no message. */
 VS_CHECK enum vs_status host_sinks_write(struct host_sinks *sinks, size_t first_frame,
                                          size_t n_frames, const uint8_t *rgb, bool *pipe_closed);
 

@@ -2,8 +2,9 @@
  *
  * sink_mp4.c - H.264 in mp4 through FFmpeg's libraries.
  *
- * The index goes to the front when the file is closed, so an interrupted run that is closed in order
- * plays like any other. Neither date nor versions are stored: equal frames give equal files. */
+ * The index goes to the front when the file is closed, so an interrupted run that is closed in
+ * order plays like any other. Neither date nor versions are stored: equal frames give equal files.
+ */
 #include "config.h"
 
 #include "host/sink_mp4.h"
@@ -91,8 +92,8 @@ static bool try_encoder(struct mp4 *mp4, const AVCodec *encoder, const struct vs
         codec->flags |= AV_CODEC_FLAG_QSCALE;
         codec->global_quality = FF_QP2LAMBDA * MPEG4_QUANTISER;
     } else {
-        codec->bit_rate = (int64_t)((double)codec->width * codec->height * video->fps *
-                                    OTHER_BITS_PER_PIXEL);
+        codec->bit_rate =
+            (int64_t)((double)codec->width * codec->height * video->fps * OTHER_BITS_PER_PIXEL);
     }
     if (avcodec_open2(codec, encoder, NULL) < 0) {
         avcodec_free_context(&codec);
@@ -104,17 +105,17 @@ static bool try_encoder(struct mp4 *mp4, const AVCodec *encoder, const struct vs
 
 static enum vs_status open_encoder(struct mp4 *mp4, const struct vs_video_info *video)
 {
-    const AVCodec *choices[] = {avcodec_find_encoder_by_name("libx264"),
-                                avcodec_find_encoder_by_name("libopenh264"),
-                                avcodec_find_encoder(AV_CODEC_ID_H264),
-                                avcodec_find_encoder(AV_CODEC_ID_MPEG4)};
+    const AVCodec *choices[] = {
+        avcodec_find_encoder_by_name("libx264"), avcodec_find_encoder_by_name("libopenh264"),
+        avcodec_find_encoder(AV_CODEC_ID_H264), avcodec_find_encoder(AV_CODEC_ID_MPEG4)};
     for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
         if (try_encoder(mp4, choices[i], video))
             return VS_OK;
     }
-    return vs_fail(VS_ERROR_RUNTIME, "'%s': FFmpeg has no encoder for %zux%zu at %g frames/s; "
-                   "install libavcodec-extra, or write a folder or x.y4m", mp4->draft.target,
-                   video->width, video->height, video->fps);
+    return vs_fail(VS_ERROR_RUNTIME,
+                   "'%s': FFmpeg has no encoder for %zux%zu at %g frames/s; "
+                   "install libavcodec-extra, or write a folder or x.y4m",
+                   mp4->draft.target, video->width, video->height, video->fps);
 }
 
 /* H.264 encoders sign their work with version and options in an SEI unit (type 6); it goes. */

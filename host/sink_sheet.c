@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * sink_sheet.c - a contact sheet: frames sampled evenly over the video, with their times, in one PNG.
+ * sink_sheet.c - a contact sheet: frames sampled evenly over the video, with their times, in one
+ * PNG.
  *
  * Which frames are shown is settled from the planned length before the first one comes, and each is
  * scaled at once, so memory is that of one sheet however long the video. */
@@ -34,11 +35,11 @@ struct sheet {
     struct host_text texts[2];
     double fps;
     size_t frame_width, frame_height;
-    size_t n_frames;                 /* planned */
-    size_t n_cells, columns;         /* cells are filled in order */
-    size_t up, down;                 /* whole factors of scale; one of them is 1 */
-    size_t cell_width, cell_height;  /* of a picture */
-    size_t width, height;            /* of the sheet */
+    size_t n_frames;                /* planned */
+    size_t n_cells, columns;        /* cells are filled in order */
+    size_t up, down;                /* whole factors of scale; one of them is 1 */
+    size_t cell_width, cell_height; /* of a picture */
+    size_t width, height;           /* of the sheet */
     size_t n_filled;
     uint8_t *rgb; /* [height, width, 3] */
 };

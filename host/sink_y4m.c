@@ -2,8 +2,8 @@
  *
  * sink_y4m.c - uncompressed video with a one-line header, in a file or on standard output.
  *
- * Chroma is kept whole (C444): small videos lose too much to subsampling. The format has no field for
- * the colour matrix; readers take BT.601 for small pictures, so that is what is written. */
+ * Chroma is kept whole (C444): small videos lose too much to subsampling. The format has no field
+ * for the colour matrix; readers take BT.601 for small pictures, so that is what is written. */
 #include "config.h"
 
 #include "host/sink_y4m.h"
@@ -52,7 +52,7 @@ static enum vs_status take_stdout(struct y4m *y4m)
 {
     if (isatty(STDOUT_FILENO))
         return vs_fail(VS_ERROR_USAGE, "--output -: standard output is a terminal; send it to a "
-                       "program or a file");
+                                       "program or a file");
     y4m->stdout_fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
     if (y4m->stdout_fd < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
         return vs_fail(VS_ERROR_RUNTIME, "--output -: standard output: %s", strerror(errno));

@@ -75,8 +75,11 @@ static const struct host_option options[] = {
     {HOST_SIZE, 0, "size", "WxH", "Size.", offsetof(struct values, size)},
     {HOST_CHOICE, 0, "memory", "hybrid|sink|full", "Choice.", offsetof(struct values, memory)},
 };
-static const struct host_spec spec = {.command = "test", .summary = "tests", .operands = "FILE",
-                                      .max_operands = 2, .options = options,
+static const struct host_spec spec = {.command = "test",
+                                      .summary = "tests",
+                                      .operands = "FILE",
+                                      .max_operands = 2,
+                                      .options = options,
                                       .n_options = sizeof options / sizeof *options};
 
 /* Parses words separated by blanks. */
@@ -242,14 +245,14 @@ static const struct {
     {"\xed\x9f\xbf\xee\x80\x80\xf4\x8f\xbf\xbf", SIZE_MAX},
     {"ab\xff", 2},
     {"\x80", 0},
-    {"a\xc0\xaf", 1},         /* overlong / */
+    {"a\xc0\xaf", 1}, /* overlong / */
     {"a\xc1\xbf", 1},
-    {"\xe0\x9f\xbf", 0},      /* overlong */
-    {"\xf0\x8f\xbf\xbf", 0},  /* overlong */
-    {"\xed\xa0\x80", 0},      /* surrogate */
-    {"\xf4\x90\x80\x80", 0},  /* past U+10FFFF */
+    {"\xe0\x9f\xbf", 0},     /* overlong */
+    {"\xf0\x8f\xbf\xbf", 0}, /* overlong */
+    {"\xed\xa0\x80", 0},     /* surrogate */
+    {"\xf4\x90\x80\x80", 0}, /* past U+10FFFF */
     {"\xf5\x80\x80\x80", 0},
-    {"abc\xe2\x82", 3},       /* cut off */
+    {"abc\xe2\x82", 3}, /* cut off */
     {"\xc3", 0},
     {"\xf0\x9f\x98", 0},
 };
@@ -332,10 +335,17 @@ END_TEST
 
 static struct host_settings example(void)
 {
-    struct host_settings settings = {.width = 832, .height = 480, .fps = 24000.0 / 1001,
-                                     .seconds = 0.1 + 0.2, .seed = UINT64_MAX,
-                                     .noise = VS_NOISE_TORCH, .memory = VS_MEMORY_SINK,
-                                     .window = 12, .sink = 3, .horizon = 240, .n_steps = 4};
+    struct host_settings settings = {.width = 832,
+                                     .height = 480,
+                                     .fps = 24000.0 / 1001,
+                                     .seconds = 0.1 + 0.2,
+                                     .seed = UINT64_MAX,
+                                     .noise = VS_NOISE_TORCH,
+                                     .memory = VS_MEMORY_SINK,
+                                     .window = 12,
+                                     .sink = 3,
+                                     .horizon = 240,
+                                     .n_steps = 4};
     memset(settings.model, 'a', 64);
     strcpy(settings.version, "0.1.0");
     ck_assert_int_eq(host_prompts_add(&settings.prompts, 0, "caf\xc3\xa9 \"\\\n", "test"), VS_OK);
@@ -433,9 +443,15 @@ END_TEST
 
 START_TEST(the_line_fits_every_width)
 {
-    struct host_progress_state state = {.chunk = 11, .n_chunks = 80, .n_frames_done = 141,
-                                        .n_frames = 960, .fps = 16, .fraction = 0.14,
-                                        .rate = 5.31, .elapsed = 27, .left = 154};
+    struct host_progress_state state = {.chunk = 11,
+                                        .n_chunks = 80,
+                                        .n_frames_done = 141,
+                                        .n_frames = 960,
+                                        .fps = 16,
+                                        .fraction = 0.14,
+                                        .rate = 5.31,
+                                        .elapsed = 27,
+                                        .left = 154};
     char line[1024];
     for (size_t width = 5; width < 160; width++) {
         host_progress_line(line, sizeof line, &state, width, HOST_BAR_ASCII, false);
@@ -480,8 +496,7 @@ static bool finds(const struct host_places *places, const struct vs_device_info 
     bool found = false;
     ck_assert_int_eq(host_gaps_collect(&gaps, places, devices, n_devices), VS_OK);
     for (size_t i = 0; i < gaps.n; i++)
-        found = found || (strstr(gaps.items[i].what, what) &&
-                          strstr(gaps.items[i].remedy, remedy));
+        found = found || (strstr(gaps.items[i].what, what) && strstr(gaps.items[i].remedy, remedy));
     host_gaps_free(&gaps);
     return found;
 }

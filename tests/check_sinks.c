@@ -238,8 +238,10 @@ static const struct {
 START_TEST(a_sheet_shows_frames_from_first_to_last)
 {
     enum { MARGIN = 12, LABEL = 24 };
-    struct vs_video_info video = {.width = sheets[_i].width, .height = sheets[_i].height,
-                                  .fps = 16, .n_frames = sheets[_i].n_frames};
+    struct vs_video_info video = {.width = sheets[_i].width,
+                                  .height = sheets[_i].height,
+                                  .fps = 16,
+                                  .n_frames = sheets[_i].n_frames};
     size_t width, height;
     write_video(&host_sink_sheet, in_folder("s.png"), &video, sheets[_i].n_written);
     uint8_t *rgb = decode_png_file(in_folder("s.png"), &width, &height);
@@ -311,10 +313,17 @@ static const struct {
     double fps;
     int numerator, denominator;
 } rates[] = {
-    {16, 16, 1},          {1, 1, 1},         {24000.0 / 1001, 24000, 1001},
-    {23.976, 24000, 1001}, {29.97, 30000, 1001}, {59.94, 60000, 1001},
-    {12.5, 25, 2},        {0.1, 1, 10},      {0.01, 1, 100},
-    {14.985, 15000, 1001}, {7.3, 73, 10},
+    {16, 16, 1},
+    {1, 1, 1},
+    {24000.0 / 1001, 24000, 1001},
+    {23.976, 24000, 1001},
+    {29.97, 30000, 1001},
+    {59.94, 60000, 1001},
+    {12.5, 25, 2},
+    {0.1, 1, 10},
+    {0.01, 1, 100},
+    {14.985, 15000, 1001},
+    {7.3, 73, 10},
 };
 
 START_TEST(rates_become_fractions)
@@ -417,9 +426,9 @@ START_TEST(the_name_tells_the_kind)
         const char *name;
         const struct host_sink_kind *kind;
     } names[] = {
-        {"out", &host_sink_png},     {"out/", &host_sink_png},      {"a.b/c", &host_sink_png},
-        {"x.png/", &host_sink_png},  {"x.png", &host_sink_sheet},   {"X.PNG", &host_sink_sheet},
-        {"x.y4m", &host_sink_y4m},   {"-", &host_sink_y4m},         {".png", &host_sink_png},
+        {"out", &host_sink_png},    {"out/", &host_sink_png},    {"a.b/c", &host_sink_png},
+        {"x.png/", &host_sink_png}, {"x.png", &host_sink_sheet}, {"X.PNG", &host_sink_sheet},
+        {"x.y4m", &host_sink_y4m},  {"-", &host_sink_y4m},       {".png", &host_sink_png},
         {"v1.0", &host_sink_png},
     };
     const struct host_sink_kind *kind;

@@ -97,7 +97,8 @@ check "missing part" fails 5 "nowhere.safetensors" \
     "$program" generate -m "$model" --dit nowhere.safetensors -p x -o out
 : >empty.safetensors
 check "empty part" fails 5 "empty.safetensors" \
-    env OCL_ICD_VENDORS="$no_device" "$program" generate -m "$model" --dit empty.safetensors -p x -o out
+    env OCL_ICD_VENDORS="$no_device" "$program" generate -m "$model" --dit empty.safetensors \
+    -p x -o out
 check "missing model of the environment" fails 5 "nowhere" \
     env VIDEOSSM_MODEL=nowhere "$program" generate -p x -o out
 check "no output of a run without model" [ ! -e out ]
@@ -127,7 +128,8 @@ check "the other output is not left" [ ! -e out ]
 if [ "$(id -u)" -ne 0 ]; then
     mkdir closed && chmod 555 closed
     check "a closed folder" fails 1 "closed" "$program" generate -m "$model" -p x -o closed/v.y4m
-    check "a closed folder for frames" fails 1 "closed" "$program" generate -m "$model" -p x -o closed
+    check "a closed folder for frames" fails 1 "closed" \
+        "$program" generate -m "$model" -p x -o closed
 fi
 
 finish
