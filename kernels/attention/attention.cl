@@ -128,7 +128,7 @@ __kernel void attention_plain(__global float *restrict out, ulong out_offset,
 
 /* ---- tile --------------------------------------------------------------------------------- */
 
-#define LANES (16 * VS_BLOCK) /* queries of a block; element [row][lane] of private arrays */
+#define LANES (16 * VS_BLOCK) /* queries of a block */
 /* Rows of p: a group of VS_ROWS keys that begins inside the tile may end outside. */
 #define P_ROWS ((TILE + VS_ROWS - 1) / VS_ROWS * VS_ROWS)
 /* Channels in N_GROUPS groups, the first N_LARGE of GROUP channels, the others of one less. */
@@ -136,9 +136,12 @@ __kernel void attention_plain(__global float *restrict out, ulong out_offset,
 #define GROUP ((VS_HEAD_DIM + N_GROUPS - 1) / N_GROUPS)
 #define N_LARGE (VS_HEAD_DIM - N_GROUPS * (GROUP - 1))
 
-/* p[j][lane] = dot(query[.][lane], k[row[j] ...]) for VS_ROWS keys j. */
-static inline void score_keys(float *p, const float *query, __global const float *restrict k,
-                              const ulong *row)
+/* Private arrays hold VS_BLOCK vectors a row: x[row * VS_BLOCK + vector], lanes are queries. The
+ * functions take a pointer to the first vector that they work on. */
+
+/* p[j] = dot(query, k[row[j] ...]) for VS_ROWS keys j and VS_VECTORS vectors. */
+static inline void score_keys(float16 *p, const float16 *query,
+                              __global const float *restrict k, const ulong *row)
 {
     for (int block = 0; block < VS_HEAD_DIM; block += DOT_BLOCK) {
         float16 chain[VS_ROWS][VS_VECTORS];
@@ -151,7 +154,7 @@ static inline void score_keys(float *p, const float *query, __global const float
             float16 x[VS_VECTORS];
 #pragma unroll
             for (int i = 0; i < VS_VECTORS; i++)
-                x[i] = vload16(i, query + d * LANES);
+                x[i] = query[d * VS_BLOCK + i];
 #pragma unroll
             for (int j = 0; j < VS_ROWS; j++) {
                 const float16 y = k[row[j] + d];
@@ -164,13 +167,13 @@ static inline void score_keys(float *p, const float *query, __global const float
         for (int j = 0; j < VS_ROWS; j++)
 #pragma unroll
             for (int i = 0; i < VS_VECTORS; i++) {
-                const float16 total = block ? vload16(i, p + j * LANES) : (float16)0.0f;
-                vstore16(total + chain[j][i], i, p + j * LANES);
+                const float16 total = block ? p[j * VS_BLOCK + i] : (float16)0.0f;
+                p[j * VS_BLOCK + i] = total + chain[j][i];
             }
     }
 }
 
-/* Adds one key's bias to the scores of the first n_lanes queries; bias points at the element of
+/* Adds one key's bias to the scores p of the first n_lanes queries; bias points at the element of
  * the first, each further query's lies one element before. */
 static void add_bias(float *p, __global const float *bias, int n_lanes)
 {
@@ -178,43 +181,39 @@ static void add_bias(float *p, __global const float *bias, int n_lanes)
         p[i] = p[i] + bias[-i];
 }
 
-/* The tree over the tile's 64 weights, for 16 queries at once. */
-static float16 sum_weights(const float *p)
+/* The tree over the tile's 64 weights of 16 queries. */
+static float16 sum_weights(const float16 *p)
 {
-    float16 t[16];
-#pragma unroll
-    for (int j = 0; j < 16; j++)
-        t[j] = (vload16(0, p + j * LANES) + vload16(0, p + (j + 32) * LANES)) +
-               (vload16(0, p + (j + 16) * LANES) + vload16(0, p + (j + 48) * LANES));
-#pragma unroll
-    for (int half_size = 8; half_size > 0; half_size /= 2)
-#pragma unroll
+    float16 t[TILE / 2];
+    for (int j = 0; j < TILE / 2; j++)
+        t[j] = p[j * VS_BLOCK] + p[(j + TILE / 2) * VS_BLOCK];
+    for (int half_size = TILE / 4; half_size > 0; half_size /= 2)
         for (int j = 0; j < half_size; j++)
             t[j] = t[j] + t[j + half_size];
     return t[0];
 }
 
 /* Turns a tile's scores of 16 queries into weights p; returns the decay of what came before. */
-static float16 softmax_tile(float *p, int n, float16 *max_score, float16 *sum)
+static float16 softmax_tile(float16 *p, int n, float16 *max_score, float16 *sum)
 {
     float16 max_new = *max_score;
     for (int j = 0; j < n; j++) {
-        const float16 s = vload16(0, p + j * LANES);
+        const float16 s = p[j * VS_BLOCK];
         max_new = s > max_new ? s : max_new;
     }
     for (int j = 0; j < n; j++)
-        vstore16(vm_exp_weight16(vload16(0, p + j * LANES) - max_new), 0, p + j * LANES);
+        p[j * VS_BLOCK] = vm_exp_weight16(p[j * VS_BLOCK] - max_new);
     for (int j = n; j < TILE; j++)
-        vstore16((float16)0.0f, 0, p + j * LANES);
+        p[j * VS_BLOCK] = 0.0f;
     const float16 decay = vm_exp_weight16(*max_score - max_new);
     *sum = fma(*sum, decay, sum_weights(p));
     *max_score = max_new;
     return decay;
 }
 
-/* acc[d][lane] = fma(acc, decay, chain over n keys of fma(p[j][lane], v[row[j] + d])) for n_dims
- * channels d, a constant. */
-static inline void add_values(float *acc, const float16 *decay, const float *p,
+/* acc[d] = fma(acc[d], decay, chain over n keys of fma(p[j], v[row[j] + d])) for n_dims channels d,
+ * a constant, and VS_VECTORS vectors. */
+static inline void add_values(float16 *acc, const float16 *decay, const float16 *p,
                               __global const float *restrict v, const ulong *row, int n,
                               const int n_dims)
 {
@@ -228,7 +227,7 @@ static inline void add_values(float *acc, const float16 *decay, const float *p,
         float16 x[VS_VECTORS];
 #pragma unroll
         for (int i = 0; i < VS_VECTORS; i++)
-            x[i] = vload16(i, p + j * LANES);
+            x[i] = p[j * VS_BLOCK + i];
 #pragma unroll
         for (int d = 0; d < n_dims; d++) {
             const float16 y = v[row[j] + d];
@@ -241,7 +240,7 @@ static inline void add_values(float *acc, const float16 *decay, const float *p,
     for (int d = 0; d < n_dims; d++)
 #pragma unroll
         for (int i = 0; i < VS_VECTORS; i++)
-            vstore16(fma(vload16(i, acc + d * LANES), decay[i], chain[d][i]), i, acc + d * LANES);
+            acc[d * VS_BLOCK + i] = fma(acc[d * VS_BLOCK + i], decay[i], chain[d][i]);
 }
 
 __kernel void attention_tile(__global float *restrict out, ulong out_offset,
@@ -262,21 +261,18 @@ __kernel void attention_tile(__global float *restrict out, ulong out_offset,
     if (bias)
         bias += bias_offset + head * (n_queries + n_keys - 1) + n_queries - 1 - first_query;
 
-    float query[VS_HEAD_DIM * LANES] __attribute__((aligned(64)));
-    float acc[VS_HEAD_DIM * LANES] __attribute__((aligned(64)));
-    float p[P_ROWS * LANES] __attribute__((aligned(64)));
+    float16 query[VS_HEAD_DIM * VS_BLOCK], acc[VS_HEAD_DIM * VS_BLOCK], p[P_ROWS * VS_BLOCK];
     float16 max_score[VS_BLOCK], sum[VS_BLOCK], decay[VS_BLOCK];
-    for (int i = 0; i < VS_HEAD_DIM * VS_BLOCK; i++) {
-        vstore16((float16)0.0f, i, query);
-        vstore16((float16)0.0f, i, acc);
-    }
-    for (int lane = 0; lane < n_lanes; lane++)
-        for (int d = 0; d < VS_HEAD_DIM; d++)
-            query[d * LANES + lane] = q[lane * q_stride + d] * scale;
+    for (int i = 0; i < VS_HEAD_DIM * VS_BLOCK; i++)
+        query[i] = acc[i] = 0.0f;
     for (int i = 0; i < VS_BLOCK; i++) {
         max_score[i] = FIRST_MAX;
         sum[i] = 0.0f;
     }
+    float *lanes = (float *)query;
+    for (int lane = 0; lane < n_lanes; lane++)
+        for (int d = 0; d < VS_HEAD_DIM; d++)
+            lanes[d * LANES + lane] = q[lane * q_stride + d] * scale;
 
     for (ulong first = 0; first < n_keys; first += TILE) {
         const int n = (int)min((ulong)TILE, n_keys - first);
@@ -284,19 +280,18 @@ __kernel void attention_tile(__global float *restrict out, ulong out_offset,
         find_rows(row, P_ROWS, first, n, slots, rows_per_slot, kv_stride);
         for (int i = 0; i < VS_BLOCK; i += VS_VECTORS)
             for (int j = 0; j < n; j += VS_ROWS)
-                score_keys(p + j * LANES + i * 16, query + i * 16, k, row + j);
+                score_keys(p + j * VS_BLOCK + i, query + i, k, row + j);
         if (bias)
             for (int j = 0; j < n; j++)
-                add_bias(p + j * LANES, bias + first + j, n_lanes);
+                add_bias((float *)(p + j * VS_BLOCK), bias + first + j, n_lanes);
         for (int i = 0; i < VS_BLOCK; i++)
-            decay[i] = softmax_tile(p + i * 16, n, &max_score[i], &sum[i]);
+            decay[i] = softmax_tile(p + i, n, &max_score[i], &sum[i]);
         for (int i = 0; i < VS_BLOCK; i += VS_VECTORS) {
             int d = 0;
             for (; d < N_LARGE * GROUP; d += GROUP)
-                add_values(acc + d * LANES + i * 16, decay + i, p + i * 16, v + d, row, n, GROUP);
+                add_values(acc + d * VS_BLOCK + i, decay + i, p + i, v + d, row, n, GROUP);
             for (; d < VS_HEAD_DIM; d += GROUP - 1)
-                add_values(acc + d * LANES + i * 16, decay + i, p + i * 16, v + d, row, n,
-                           GROUP - 1);
+                add_values(acc + d * VS_BLOCK + i, decay + i, p + i, v + d, row, n, GROUP - 1);
         }
     }
 
@@ -304,8 +299,9 @@ __kernel void attention_tile(__global float *restrict out, ulong out_offset,
         sum[i] = vm_rcp16(sum[i]);
     for (int d = 0; d < VS_HEAD_DIM; d++)
         for (int i = 0; i < VS_BLOCK; i++)
-            vstore16(vload16(i, acc + d * LANES) * sum[i], i, acc + d * LANES);
+            acc[d * VS_BLOCK + i] = acc[d * VS_BLOCK + i] * sum[i];
+    lanes = (float *)acc;
     for (int lane = 0; lane < n_lanes; lane++)
         for (int d = 0; d < VS_HEAD_DIM; d++)
-            out[lane * out_stride + d] = acc[d * LANES + lane];
+            out[lane * out_stride + d] = lanes[d * LANES + lane];
 }

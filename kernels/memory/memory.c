@@ -238,10 +238,23 @@ enum vs_status vs_memory_update_run(struct vs_context *context, struct vs_span s
 
 /* ---- read --------------------------------------------------------------------------------- */
 
-enum vs_status vs_memory_read_run(struct vs_context *context, struct vs_span out, struct vs_span q,
-                                  struct vs_span state, struct vs_span g,
-                                  struct vs_span norm_weight, struct vs_span gamma,
-                                  struct vs_span local, const struct vs_memory_read *read)
+/* Tokens of a work-item: six rows of 16 lanes fill the registers of 256-bit vectors. */
+static const struct read_variant {
+    const char *name;
+    size_t n_tokens;
+} read_variants[] = {{"plain", 1}, {"6 tokens", 6}};
+enum { N_READ_VARIANTS = sizeof read_variants / sizeof *read_variants };
+
+const char *vs_memory_read_variant_name(size_t index)
+{
+    return index < N_READ_VARIANTS ? read_variants[index].name : NULL;
+}
+
+enum vs_status vs_memory_read_run_variant(struct vs_context *context, size_t index,
+                                          struct vs_span out, struct vs_span q,
+                                          struct vs_span state, struct vs_span g,
+                                          struct vs_span norm_weight, struct vs_span gamma,
+                                          struct vs_span local, const struct vs_memory_read *read)
 {
     enum vs_status status = VS_OK;
     struct vs_launch launch;
@@ -252,6 +265,9 @@ enum vs_status vs_memory_read_run(struct vs_context *context, struct vs_span out
     if (!read->rows_per_frame || !vs_mul_ok(n_heads, dim, &width))
         return vs_fail(VS_ERROR_RUNTIME, "memory: %zu rows per frame, %zu heads cannot be",
                        read->rows_per_frame, n_heads);
+    if (index >= N_READ_VARIANTS)
+        return vs_fail(VS_ERROR_RUNTIME, "memory read: there is no variant %zu", index);
+    size_t n_tokens = read_variants[index].n_tokens;
     size_t n_frames = (n_rows - 1) / read->rows_per_frame + 1;
     VS_TRY(vs_span_check(out, n_rows, width, "memory read: output"));
     VS_TRY(vs_span_check(q, n_rows, width, "memory read: queries"));
@@ -260,7 +276,8 @@ enum vs_status vs_memory_read_run(struct vs_context *context, struct vs_span out
     VS_TRY(vs_span_check(norm_weight, 1, dim, "memory read: norm weight"));
     VS_TRY(vs_span_check(gamma, n_frames, width, "memory read: gamma"));
     VS_TRY(vs_span_check(local, n_rows, width, "memory read: local attention"));
-    vs_launch_begin(&launch, context, &vs_source_memory, "memory_read", "-DVS_HEAD_DIM=%zu", dim);
+    vs_launch_begin(&launch, context, &vs_source_memory, "memory_read",
+                    "-DVS_HEAD_DIM=%zu -DVS_TOKENS=%zu", dim, n_tokens);
     vs_launch_span(&launch, out);
     vs_launch_span(&launch, q);
     vs_launch_span(&launch, state);
@@ -268,12 +285,23 @@ enum vs_status vs_memory_read_run(struct vs_context *context, struct vs_span out
     vs_launch_span(&launch, norm_weight);
     vs_launch_span(&launch, gamma);
     vs_launch_span(&launch, local);
+    vs_launch_size(&launch, n_rows);
     vs_launch_size(&launch, n_heads);
     vs_launch_size(&launch, read->rows_per_frame);
     vs_launch_float(&launch, (float)(1.0 / (double)dim));
     vs_launch_float(&launch, read->eps);
-    return vs_launch_run(&launch, 2, (size_t[]){n_heads, n_rows}, NULL,
+    return vs_launch_run(&launch, 2, (size_t[]){n_heads, (n_rows - 1) / n_tokens + 1}, NULL,
                          2.0 * (double)n_rows * (double)width * (double)dim);
 fail:
     return status;
+}
+
+enum vs_status vs_memory_read_run(struct vs_context *context, struct vs_span out, struct vs_span q,
+                                  struct vs_span state, struct vs_span g,
+                                  struct vs_span norm_weight, struct vs_span gamma,
+                                  struct vs_span local, const struct vs_memory_read *read)
+{
+    size_t index = vs_context_device(context)->type == VS_DEVICE_CPU ? 1 : PLAIN;
+    return vs_memory_read_run_variant(context, index, out, q, state, g, norm_weight, gamma, local,
+                                      read);
 }

@@ -13,11 +13,12 @@
  * Work split  Value channels (columns of M) never meet in an update. memory_update_plain: one
  *             work-item a (column, head) through all tokens. memory_update_tile: one work-item a
  *             (16 * VS_VECTORS columns, head), columns in the lanes of float16 vectors.
- *             memory_read: one work-item a (head, token). The others: 16 channels of a row.
+ *             memory_read: one work-item a (head, VS_TOKENS tokens). The others: 16 channels of a row.
  * Numerics    EXACT: k^T M and q M are four chains over contiguous quarters of the key channels,
  *             joined (c0 + c2) + (c1 + c3); norms in 64 lanes and a tree
  * Parameters  VS_HEAD_DIM 4.. multiple of 4 (32): D.
- *             VS_VECTORS 1..4 (1): vectors of 16 columns of memory_update_tile
+ *             VS_VECTORS 1..4 (1): vectors of 16 columns of memory_update_tile.
+ *             VS_TOKENS 1..8 (1): tokens that share the reading of M in memory_read
  * Limits      memory_update_tile keeps 64 * VS_VECTORS * D bytes of private memory */
 #pragma OPENCL FP_CONTRACT OFF
 
@@ -26,6 +27,9 @@
 #endif
 #ifndef VS_VECTORS
 #define VS_VECTORS 1
+#endif
+#ifndef VS_TOKENS
+#define VS_TOKENS 1
 #endif
 
 #define VM_WIDTH 1
@@ -175,56 +179,48 @@ __kernel void memory_update_tile(__global float *restrict state, ulong state_off
     beta += beta_offset + (beta_head_wise ? head : head * VS_HEAD_DIM);
     alpha += alpha_offset + (alpha_head_wise ? head : head * VS_HEAD_DIM);
 
-    float16 m[VS_HEAD_DIM][VS_VECTORS];
-    for (int i = 0; i < VS_HEAD_DIM; i++)
-        for (int n = 0; n < VS_VECTORS; n++)
-            m[i][n] = vs_load16(state + i * VS_HEAD_DIM, column + n * 16, VS_HEAD_DIM);
+    /* Row `quarter` of each of the four chains side by side: the order in which they are used. */
+    float16 m[VS_VECTORS][QUARTER][4], u[VS_VECTORS];
+    for (int n = 0; n < VS_VECTORS; n++) {
+        u[n] = 0.0f;
+        for (int i = 0; i < VS_HEAD_DIM; i++)
+            m[n][i % QUARTER][i / QUARTER] =
+                vs_load16(state + i * VS_HEAD_DIM, column + n * 16, VS_HEAD_DIM);
+    }
 
     /* A token's k u^T is added when the next token touches the state, so that each row of M is
      * read and written once a token. u is 0 before the first. */
     __global const float *last_key = k;
-    float16 u[VS_VECTORS];
-    for (int n = 0; n < VS_VECTORS; n++)
-        u[n] = 0.0f;
     for (ulong row = 0; row < n_rows; row++) {
         const ulong there = cache_row(row, slots, first_slot, rows_per_slot);
         __global const float *key = k + row * width;
         float decay[PADDED_DIM];
         load_decay(decay, alpha + there * alpha_width, alpha_head_wise);
-        float16 chain[4][VS_VECTORS];
-#pragma unroll
-        for (int c = 0; c < 4; c++)
-#pragma unroll
-            for (int n = 0; n < VS_VECTORS; n++)
-                chain[c][n] = 0.0f;
-        for (int quarter = 0; quarter < QUARTER; quarter++)
-#pragma unroll
-            for (int c = 0; c < 4; c++) {
-                const int i = c * QUARTER + quarter;
-                const float16 before = last_key[i], now = key[i];
-#pragma unroll
-                for (int n = 0; n < VS_VECTORS; n++) {
-                    const float16 x = fma(before, u[n], m[i][n]) * decay[i];
-                    m[i][n] = x;
-                    chain[c][n] = fma(now, x, chain[c][n]);
-                }
-            }
-#pragma unroll
         for (int n = 0; n < VS_VECTORS; n++) {
+            float16 chain[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+            for (int quarter = 0; quarter < QUARTER; quarter++)
+#pragma unroll
+                for (int c = 0; c < 4; c++) {
+                    const int i = c * QUARTER + quarter;
+                    const float16 before = last_key[i], now = key[i], g = decay[i];
+                    const float16 x = fma(before, u[n], m[n][quarter][c]) * g;
+                    m[n][quarter][c] = x;
+                    chain[c] = fma(now, x, chain[c]);
+                }
             const ulong first = column + n * 16;
-            const float16 seen = (chain[0][n] + chain[2][n]) + (chain[1][n] + chain[3][n]);
+            const float16 seen = (chain[0] + chain[2]) + (chain[1] + chain[3]);
             const float16 value = vs_load16(v + there * width, first, VS_HEAD_DIM);
-            const float16 gate = beta_head_wise ? (float16)beta[there * beta_width]
-                                                : vs_load16(beta + there * beta_width, first,
-                                                            VS_HEAD_DIM);
+            float16 gate = beta[there * beta_width];
+            if (!beta_head_wise)
+                gate = vs_load16(beta + there * beta_width, first, VS_HEAD_DIM);
             u[n] = (value - seen) * gate;
         }
         last_key = key;
     }
-    for (int i = 0; i < VS_HEAD_DIM; i++)
-        for (int n = 0; n < VS_VECTORS; n++)
-            store16(fma((float16)last_key[i], u[n], m[i][n]), state + i * VS_HEAD_DIM,
-                    column + n * 16, VS_HEAD_DIM);
+    for (int n = 0; n < VS_VECTORS; n++)
+        for (int i = 0; i < VS_HEAD_DIM; i++)
+            store16(fma((float16)last_key[i], u[n], m[n][i % QUARTER][i / QUARTER]),
+                    state + i * VS_HEAD_DIM, column + n * 16, VS_HEAD_DIM);
 }
 
 /* ---- read --------------------------------------------------------------------------------- */
@@ -245,43 +241,51 @@ __kernel void memory_read(__global float *out, ulong out_offset, __global const 
                           ulong q_offset, __global const float *state, ulong state_offset,
                           __global const float *g, ulong g_offset, __global const float *weight,
                           ulong weight_offset, __global const float *gamma, ulong gamma_offset,
-                          __global const float *local_out, ulong local_offset, ulong n_heads,
-                          ulong rows_per_frame, float one_over_n, float eps)
+                          __global const float *local_out, ulong local_offset, ulong n_rows,
+                          ulong n_heads, ulong rows_per_frame, float one_over_n, float eps)
 {
-    const ulong head = get_global_id(0), row = get_global_id(1);
-    const ulong width = n_heads * VS_HEAD_DIM, place = row * width + head * VS_HEAD_DIM;
-    q += q_offset + place;
-    g += g_offset + place;
-    out += out_offset + place;
-    local_out += local_offset + place;
+    const ulong head = get_global_id(0), first_row = get_global_id(1) * VS_TOKENS;
+    const ulong width = n_heads * VS_HEAD_DIM, channel = head * VS_HEAD_DIM;
+    const int n_tokens = (int)min((ulong)VS_TOKENS, n_rows - first_row);
+    q += q_offset + first_row * width + channel;
     weight += weight_offset;
-    gamma += gamma_offset + row / rows_per_frame * width + head * VS_HEAD_DIM;
     state += state_offset + head * VS_HEAD_DIM * VS_HEAD_DIM;
 
-    float y[PADDED_DIM];
+    /* y = q M of VS_TOKENS tokens, a chain at a time; past the last token it stands again. */
+    float y[VS_TOKENS][PADDED_DIM];
     for (int column = 0; column < PADDED_DIM; column += 16) {
-        float16 chain[4];
+        float16 chain[4][VS_TOKENS];
+        for (int c = 0; c < 4; c++) {
+            float16 sum[VS_TOKENS];
 #pragma unroll
-        for (int c = 0; c < 4; c++)
-            chain[c] = 0.0f;
-        if (column < VS_HEAD_DIM)
-            for (int quarter = 0; quarter < QUARTER; quarter++)
+            for (int t = 0; t < VS_TOKENS; t++)
+                sum[t] = 0.0f;
+            for (int i = c * QUARTER; i < (c + 1) * QUARTER && column < VS_HEAD_DIM; i++) {
+                const float16 m = vs_load16(state + i * VS_HEAD_DIM, column, VS_HEAD_DIM);
 #pragma unroll
-                for (int c = 0; c < 4; c++) {
-                    const int i = c * QUARTER + quarter;
-                    const float16 x = q[i];
-                    chain[c] = fma(x, vs_load16(state + i * VS_HEAD_DIM, column, VS_HEAD_DIM),
-                                   chain[c]);
-                }
-        vstore16((chain[0] + chain[2]) + (chain[1] + chain[3]), 0, y + column);
+                for (int t = 0; t < VS_TOKENS; t++)
+                    sum[t] = fma((float16)q[min(t, n_tokens - 1) * width + i], m, sum[t]);
+            }
+#pragma unroll
+            for (int t = 0; t < VS_TOKENS; t++)
+                chain[c][t] = sum[t];
+        }
+        for (int t = 0; t < VS_TOKENS; t++)
+            vstore16((chain[0][t] + chain[2][t]) + (chain[1][t] + chain[3][t]), 0, y[t] + column);
     }
-    const float r = vm_rsqrt(fma(sum_squares(y), one_over_n, eps));
-    for (int column = 0; column < VS_HEAD_DIM; column += 16) {
-        const float16 norm = (vload16(0, y + column) * r) *
-                             vs_load16(weight, column, VS_HEAD_DIM);
-        const float16 found = vm_silu16(vs_load16(g, column, VS_HEAD_DIM) * norm);
-        const float16 mix = vs_load16(gamma, column, VS_HEAD_DIM);
-        store16(fma(mix, found, vs_load16(local_out, column, VS_HEAD_DIM)), out, column,
-                VS_HEAD_DIM);
+    for (int t = 0; t < n_tokens; t++) {
+        const ulong row = first_row + t, place = row * width + channel;
+        __global const float *mix = gamma + gamma_offset + row / rows_per_frame * width + channel;
+        const float r = vm_rsqrt(fma(sum_squares(y[t]), one_over_n, eps));
+        for (int column = 0; column < VS_HEAD_DIM; column += 16) {
+            const float16 norm =
+                (vload16(0, y[t] + column) * r) * vs_load16(weight, column, VS_HEAD_DIM);
+            const float16 found =
+                vm_silu16(vs_load16(g + g_offset + place, column, VS_HEAD_DIM) * norm);
+            const float16 sum =
+                fma(vs_load16(mix, column, VS_HEAD_DIM), found,
+                    vs_load16(local_out + local_offset + place, column, VS_HEAD_DIM));
+            store16(sum, out + out_offset + place, column, VS_HEAD_DIM);
+        }
     }
 }

@@ -80,6 +80,14 @@ VS_CHECK enum vs_status vs_memory_read_run(struct vs_context *context, struct vs
                                            struct vs_span q, struct vs_span state, struct vs_span g,
                                            struct vs_span norm_weight, struct vs_span gamma,
                                            struct vs_span local, const struct vs_memory_read *read);
+/* Variants of the read, as those of the update. */
+const char *vs_memory_read_variant_name(size_t variant);
+VS_CHECK enum vs_status vs_memory_read_run_variant(struct vs_context *context, size_t variant,
+                                                   struct vs_span out, struct vs_span q,
+                                                   struct vs_span state, struct vs_span g,
+                                                   struct vs_span norm_weight, struct vs_span gamma,
+                                                   struct vs_span local,
+                                                   const struct vs_memory_read *read);
 void vs_memory_read_ref(float *out, const float *q, const float *state, const float *g,
                         const float *norm_weight, const float *gamma, const float *local,
                         const struct vs_memory_read *read);
