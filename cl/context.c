@@ -3,10 +3,13 @@
  * context.c - opening a device. */
 #include "cl/context.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cl/alloc.h"
 #include "cl/opencl.h"
+#include "cl/sha256.h"
 
 /* Drivers of display GPUs kill launches of a few seconds. A slow GPU does about 200 GFLOP/s in
  * these kernels, so this many operations stay near 0.2 s. */
@@ -58,6 +61,46 @@ void vs_context_free(struct vs_context *context)
 const struct vs_device_info *vs_context_device(const struct vs_context *context)
 {
     return &context->info;
+}
+
+/* Virtual machines give different processors the same name: the list of features tells them
+ * apart. */
+static void hash_processor(struct vs_sha256 *hash)
+{
+    char line[8192];
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    if (!file)
+        return;
+    while (fgets(line, sizeof line, file))
+        if (!strncmp(line, "flags", 5) || !strncmp(line, "Features", 8)) {
+            vs_sha256_text(hash, line);
+            break;
+        }
+    fclose(file);
+}
+
+void vs_context_fingerprint(const struct vs_context *context, char hex[65])
+{
+    const struct vs_device_info *info = &context->info;
+    struct vs_sha256 hash;
+    cl_platform_id platform = NULL;
+    char version[256] = "";
+    if (clGetDeviceInfo(context->device, CL_DEVICE_PLATFORM, sizeof platform, &platform, NULL) !=
+            CL_SUCCESS ||
+        clGetPlatformInfo(platform, CL_PLATFORM_VERSION, sizeof version - 1, version, NULL) !=
+            CL_SUCCESS)
+        version[0] = '\0';
+    vs_sha256_init(&hash);
+    vs_sha256_text(&hash, vs_version());
+    vs_sha256_text(&hash, info->name);
+    vs_sha256_text(&hash, info->vendor);
+    vs_sha256_text(&hash, info->driver);
+    vs_sha256_text(&hash, info->version);
+    vs_sha256_text(&hash, info->platform_name);
+    vs_sha256_text(&hash, version);
+    if (info->type == VS_DEVICE_CPU)
+        hash_processor(&hash);
+    vs_sha256_hex(&hash, hex);
 }
 
 unsigned vs_context_vector_width(const struct vs_context *context)

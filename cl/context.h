@@ -11,6 +11,10 @@
 /* Waits until everything enqueued has run. */
 VS_CHECK enum vs_status vs_context_finish(struct vs_context *context);
 
+/* SHA-256 over what decides how programs run here: names and versions of device, driver and
+ * platform, the processor's features where the device is a CPU, this program's version. */
+void vs_context_fingerprint(const struct vs_context *context, char hex[65]);
+
 /* float32 lanes of the device's own vectors (16 with AVX-512, 8 with AVX2, 1 on most GPUs): the
  * shape of a CPU's register tiles follows from it. */
 unsigned vs_context_vector_width(const struct vs_context *context);

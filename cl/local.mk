@@ -6,9 +6,11 @@ cl_libcl_la_SOURCES = \
 	cl/buffer.c cl/buffer.h \
 	cl/context.c cl/context.h \
 	cl/device.c cl/device.h \
+	cl/disk_cache.c cl/disk_cache.h \
 	cl/launch.c cl/launch.h \
 	cl/opencl.c cl/opencl.h \
 	cl/program.c cl/program.h \
+	cl/program_cache.c cl/program_cache.h \
 	cl/sha256.c cl/sha256.h \
 	cl/status.c cl/status.h
 cl_libcl_la_LIBADD = $(OPENCL_LIBS)

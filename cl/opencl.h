@@ -35,6 +35,7 @@ struct vs_context {
     cl_context context;
     cl_command_queue queue;
     struct vs_program *programs; /* built so far, a list */
+    size_t n_compiled, n_from_cache;
     size_t allocated_bytes, peak_bytes;
     cl_uint vector_width;
     bool dry; /* nothing is enqueued */

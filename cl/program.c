@@ -9,6 +9,7 @@
 
 #include "cl/alloc.h"
 #include "cl/opencl.h"
+#include "cl/program_cache.h"
 
 struct vs_program {
     const struct vs_source *source;
@@ -87,12 +88,25 @@ void vs_programs_free(struct vs_context *context)
     }
 }
 
+static enum vs_status compile(struct vs_program *program, struct vs_context *context,
+                              const char *text, const char *options)
+{
+    cl_int error;
+    program->program = clCreateProgramWithSource(context->context, 1, &text, NULL, &error);
+    if (!program->program)
+        return vs_cl_fail(error, "clCreateProgramWithSource", context);
+    error = clBuildProgram(program->program, 1, &context->device, options, NULL, NULL);
+    if (error != CL_SUCCESS)
+        return build_failure(context, program, error);
+    context->n_compiled++;
+    return VS_OK;
+}
+
 static enum vs_status program_build(struct vs_program **out, struct vs_context *context,
                                     const struct vs_source *source, const char *options)
 {
     enum vs_status status = VS_OK;
-    cl_int error;
-    char *path = NULL, *text = NULL, *all_options = NULL;
+    char *path = NULL, *text = NULL, *all_options = NULL, key[65];
     const char *folder = getenv("VS_KERNEL_DIR");
     struct vs_program *program = vs_alloc(1, sizeof *program);
     *out = NULL;
@@ -115,16 +129,18 @@ static enum vs_status program_build(struct vs_program **out, struct vs_context *
         status = VS_ERROR_MEMORY;
         goto fail;
     }
-    const char *string = text ? text : source->text;
-    program->program = clCreateProgramWithSource(context->context, 1, &string, NULL, &error);
-    if (!program->program) {
-        status = vs_cl_fail(error, "clCreateProgramWithSource", context);
-        goto fail;
-    }
-    error = clBuildProgram(program->program, 1, &context->device, all_options, NULL, NULL);
-    if (error != CL_SUCCESS) {
-        status = build_failure(context, program, error);
-        goto fail;
+    if (folder) {
+        /* Files that the text includes may change while the text does not. */
+        VS_TRY(compile(program, context, text, all_options));
+    } else {
+        vs_program_cache_key(key, context, source->text, all_options);
+        program->program = vs_program_cache_load(context, key, all_options);
+        if (program->program) {
+            context->n_from_cache++;
+        } else {
+            VS_TRY(compile(program, context, source->text, all_options));
+            vs_program_cache_store(key, program->program);
+        }
     }
     program->next = context->programs;
     context->programs = program;
@@ -177,4 +193,10 @@ fail:
         free(kernel->name);
     free(kernel);
     return status;
+}
+
+void vs_programs_count(const struct vs_context *context, size_t *n_compiled, size_t *n_from_cache)
+{
+    *n_compiled = context->n_compiled;
+    *n_from_cache = context->n_from_cache;
 }

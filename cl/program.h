@@ -2,8 +2,9 @@
  *
  * program.h - OpenCL C compiled for a device.
  *
- * A program is a source and a string of -D options; each pair is built once per context. With
- * VS_KERNEL_DIR in the environment the text comes from that folder instead of the program. */
+ * A program is a source and a string of -D options; each pair is built once per context. Binaries
+ * are kept on disk (cl/disk_cache.h). With VS_KERNEL_DIR in the environment the text comes from
+ * that folder instead of the program, and nothing is kept. */
 #ifndef VS_CL_PROGRAM_H
 #define VS_CL_PROGRAM_H
 
@@ -21,5 +22,8 @@ struct vs_kernel;
 VS_CHECK enum vs_status vs_kernel_get(struct vs_kernel **kernel, struct vs_context *context,
                                       const struct vs_source *source, const char *name,
                                       const char *options);
+
+/* How many programs this context compiled from source, and how many came from the disk. */
+void vs_programs_count(const struct vs_context *context, size_t *n_compiled, size_t *n_from_cache);
 
 #endif

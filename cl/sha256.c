@@ -75,6 +75,11 @@ void vs_sha256_update(struct vs_sha256 *hash, const void *data, size_t n_bytes)
         memcpy(hash->block, bytes, n_bytes);
 }
 
+void vs_sha256_text(struct vs_sha256 *hash, const char *text)
+{
+    vs_sha256_update(hash, text, strlen(text) + 1);
+}
+
 void vs_sha256_hex(struct vs_sha256 *hash, char hex[65])
 {
     uint64_t n_bits = hash->n_bytes * 8;

@@ -15,6 +15,8 @@ struct vs_sha256 {
 
 void vs_sha256_init(struct vs_sha256 *hash);
 void vs_sha256_update(struct vs_sha256 *hash, const void *data, size_t n_bytes);
+/* A string with its NUL, so that neighbours do not run together. */
+void vs_sha256_text(struct vs_sha256 *hash, const char *text);
 /* Writes 64 hexadecimal digits and a NUL; the hash is finished afterwards. */
 void vs_sha256_hex(struct vs_sha256 *hash, char hex[65]);
 

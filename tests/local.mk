@@ -7,6 +7,14 @@ check_LTLIBRARIES = tests/libcheck_common.la
 tests_libcheck_common_la_SOURCES = tests/check_common.c tests/check_common.h
 tests_libcheck_common_la_CFLAGS = $(tests_cflags)
 
+# cl: what is kept on disk
+check_PROGRAMS += tests/check_program_cache
+TESTS += tests/check_program_cache
+tests_check_program_cache_SOURCES = tests/check_program_cache.c
+nodist_EXTRA_tests_check_program_cache_SOURCES = force_cxx_link.cc
+tests_check_program_cache_CFLAGS = $(tests_cflags)
+tests_check_program_cache_LDADD = $(tests_ldadd)
+
 # norm
 check_PROGRAMS += tests/check_norm
 TESTS += tests/check_norm
