@@ -216,3 +216,13 @@ tests_check_generator_SOURCES = tests/check_generator.c
 nodist_EXTRA_tests_check_generator_SOURCES = force_cxx_link.cc
 tests_check_generator_CFLAGS = $(tests_cflags)
 tests_check_generator_LDADD = $(tests_ldadd)
+
+# installcheck: what was installed works without the tree
+EXTRA_DIST += tests/installed.c
+CLEANFILES += tests/installed
+installcheck-local:
+	$(bindir)/videossm-cl --version
+	$(bindir)/videossm-cl inspect $(pkgdatadir)/demo >/dev/null
+	$(CC) -I$(includedir) -o tests/installed$(EXEEXT) $(top_srcdir)/tests/installed.c \
+	  $(CFLAGS) $(VS_SANITIZE) -L$(libdir) -lvideossm -Wl,-rpath,$(libdir)
+	tests/installed$(EXEEXT) $(pkgdatadir)/demo
