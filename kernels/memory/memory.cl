@@ -13,7 +13,7 @@
  * Work split  Value channels (columns of M) never meet in an update. memory_update_plain: one
  *             work-item a (column, head) through all tokens. memory_update_tile: one work-item a
  *             (16 * VS_VECTORS columns, head), columns in the lanes of float16 vectors.
- *             memory_read: one work-item a (head, VS_TOKENS tokens). The others: 16 channels of a row.
+ *             memory_read: one work-item a (head, VS_TOKENS tokens). Others: 16 channels of a row.
  * Numerics    EXACT: k^T M and q M are four chains over contiguous quarters of the key channels,
  *             joined (c0 + c2) + (c1 + c3); norms in 64 lanes and a tree
  * Parameters  VS_HEAD_DIM 4.. multiple of 4 (32): D.
