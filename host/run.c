@@ -42,7 +42,9 @@ enum vs_status host_run_open_model(struct vs_model **model, const struct host_ru
     bool parts_given = files.dit || files.text_encoder || files.vae || files.tokenizer;
     /* Parts of one model and the rest of another would give noise, so parts stand alone. */
     if (!files.folder && !parts_given) {
-        static const char *const places[] = {VS_DATADIR "/demo", "models/demo"};
+        /* The installed one, then the source tree's, from its top or from a build folder in it. */
+        static const char *const places[] = {VS_DATADIR "/demo", "models/demo",
+                                             "../models/demo"};
         files.folder = wish && *wish ? wish : NULL;
         for (size_t i = 0; !files.folder && i < sizeof places / sizeof *places; i++)
             files.folder = is_folder(places[i]) ? places[i] : NULL;
