@@ -27,7 +27,8 @@ kernel_files += kernels/norm/norm.cl
 # gemm: linear layers on weights of any format
 kernels_libkernels_la_SOURCES += \
 	kernels/gemm/gemm.c kernels/gemm/gemm_ref.c kernels/gemm/gemm.h
-kernel_files += kernels/gemm/gemm.cl
+kernel_files += kernels/gemm/gemm.cl kernels/gemm/gemm_group.cl
+kernel_headers += kernels/gemm/epilogue.clh
 
 # attention: self-attention over the ring cache, cross-attention, text encoder, VAE
 kernels_libkernels_la_SOURCES += \
@@ -64,7 +65,7 @@ nodist_kernels_libkernels_la_SOURCES = kernels/sources.c kernels/sources.h
 BUILT_SOURCES += kernels/sources.c kernels/sources.h
 CLEANFILES += kernels/sources.c kernels/sources.h
 EXTRA_DIST += $(kernel_files) kernels/common/reduce.clh kernels/convert/widen.clh \
-	kernels/NUMERICS.md
+	kernels/gemm/epilogue.clh kernels/NUMERICS.md
 
 kernels/sources.c: $(kernel_files) $(kernel_headers) tools/embed.awk
 	$(AM_V_GEN)$(MKDIR_P) kernels && $(AWK) -f $(top_srcdir)/tools/embed.awk -v mode=source \

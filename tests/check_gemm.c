@@ -92,13 +92,14 @@ static void compare(const struct problem *p)
     free(matrix), free(x), free(bias), free(wide), free(residual), free(gate), free(want);
 }
 
-/* 1, primes, both sides of tile edges, of blocks of 256 in k, of sweeps of 252 rows. */
+/* 1, primes, both sides of tile edges (16, 32, 64), of slices and blocks in k, of sweeps of 252. */
 START_TEST(odd_sizes)
 {
     static const size_t sizes[][3] = {
         {1, 1, 1},    {3, 5, 7},     {6, 16, 256},  {7, 17, 257},  {5, 15, 255},   {12, 32, 512},
         {13, 33, 8},  {11, 31, 513}, {1, 64, 640},  {72, 48, 16},  {2, 7, 1031},   {253, 16, 31},
         {252, 19, 3}, {509, 3, 300}, {72, 192, 192}, {1, 200, 96}, {24, 100, 1536},
+        {64, 64, 15}, {65, 63, 16},  {63, 65, 17},  {17, 129, 272},
     };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         struct problem p = {sizes[i][0], sizes[i][1], sizes[i][2], (enum vs_dtype)_i};

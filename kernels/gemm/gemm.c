@@ -9,38 +9,45 @@
 #include "kernels/sources.h"
 
 /* What a variant computes per work-item: `columns` x at most `sweep` outputs, in register tiles of
- * `rows` x `columns`. */
+ * `rows` x `columns`; the cooperative ones per group: 64 columns of 16 * `rows` rows. */
 struct variant {
     const char *name, *kernel;
     size_t vectors, rows, sweep;
 };
 
 static const struct variant variants[] = {
-    {"plain", "linear_plain", 1, 1, 1},
-    {"tile 6x16", "linear_tile", 1, 6, 252},
-    {"tile 12x32", "linear_tile", 2, 12, 252},
+    {"plain", "linear_plain", 1, 1, 1},        {"tile 6x16", "linear_tile", 1, 6, 252},
+    {"tile 12x32", "linear_tile", 2, 12, 252}, {"group 64x64", "linear_group", 0, 4, 0},
+    {"group 16x64", "linear_group", 0, 1, 0},
 };
 
-enum { PLAIN, TILE_6X16, TILE_12X32, N_VARIANTS, PANEL_VECTOR = 16 };
+enum { PLAIN, TILE_6X16, TILE_12X32, GROUP_64X64, GROUP_16X64, N_VARIANTS };
+enum { PANEL_VECTOR = 16, GROUP_ITEMS = 256, GROUP_ROWS = 16, GROUP_COLUMNS = 64 };
+enum { GROUP_LOCAL_BYTES = 17408 }; /* of the larger one */
 
 const char *vs_linear_variant_name(size_t variant)
 {
     return variant < N_VARIANTS ? variants[variant].name : NULL;
 }
 
-/* Register tiles of 24 float16 fit the 32 registers of a device with 512-bit vectors, tiles of 6
- * the 16 registers of narrower ones. A CPU without vectors of its own gains nothing. */
-static size_t choose(const struct vs_context *context)
-{
-    unsigned width = vs_context_vector_width(context);
-    if (vs_context_device(context)->type != VS_DEVICE_CPU || width < 4)
-        return PLAIN;
-    return width >= 16 ? TILE_12X32 : TILE_6X16;
-}
-
 static size_t ceil_div(size_t a, size_t b)
 {
     return a / b + (a % b != 0);
+}
+
+/* CPUs: register tiles of 24 float16 fit the 32 registers of a device with 512-bit vectors, tiles
+ * of 6 the 16 registers of narrower ones; one without vectors of its own gains nothing. GPUs: the
+ * larger tile reads less, but few of them would leave compute units idle. */
+static size_t choose(const struct vs_context *context, size_t n_rows, size_t n_outputs)
+{
+    const struct vs_device_info *device = vs_context_device(context);
+    unsigned width = vs_context_vector_width(context);
+    if (device->type == VS_DEVICE_CPU)
+        return width >= 16 ? TILE_12X32 : width >= 4 ? TILE_6X16 : PLAIN;
+    if (device->max_work_group_size < GROUP_ITEMS || device->local_memory_bytes < GROUP_LOCAL_BYTES)
+        return PLAIN;
+    size_t n_large = ceil_div(n_rows, 4 * GROUP_ROWS) * ceil_div(n_outputs, GROUP_COLUMNS);
+    return n_rows > GROUP_ROWS && n_large >= device->compute_units ? GROUP_64X64 : GROUP_16X64;
 }
 
 /* Rows of a work-item: all, as far as that leaves work for every core; the weights are widened
@@ -91,21 +98,30 @@ enum vs_status vs_linear_run_variant(struct vs_context *context, struct vs_span 
     if (!n_rows || !weight->n_rows)
         return VS_OK;
 
-    size_t n_panels = ceil_div(weight->n_rows, variant->vectors * PANEL_VECTOR), sweep = 1;
-    size_t global[2] = {weight->n_rows, n_rows}, local[2] = {1, 1};
-    if (variant_index != PLAIN) {
-        sweep = sweep_rows(context, variant, n_rows, n_panels);
-        global[0] = n_panels;
-        global[1] = ceil_div(n_rows, sweep);
-    }
     int activation = linear->epilogue == VS_EPILOGUE_GELU   ? 1
                      : linear->epilogue == VS_EPILOGUE_SILU ? 2
                                                             : 0;
-    vs_launch_begin(&launch, context, &vs_source_gemm, variant->kernel,
-                    "-DVS_DTYPE=%d -DVS_ACTIVATION=%d "
-                    "-DVS_VECTORS=%zu -DVS_ROWS=%zu -DVS_SWEEP=%zu",
-                    (int)weight->dtype, activation, variant->vectors, variant->rows,
-                    variant->sweep);
+    bool group = variant_index == GROUP_64X64 || variant_index == GROUP_16X64;
+    size_t global[2] = {weight->n_rows, n_rows}, local[2] = {1, 1}, sweep = 1;
+    if (group) {
+        local[0] = GROUP_ITEMS;
+        global[0] = GROUP_ITEMS * ceil_div(weight->n_rows, GROUP_COLUMNS);
+        global[1] = ceil_div(n_rows, GROUP_ROWS * variant->rows);
+        vs_launch_begin(&launch, context, &vs_source_gemm_group, variant->kernel,
+                        "-DVS_DTYPE=%d -DVS_ACTIVATION=%d -DVS_ROWS=%zu", (int)weight->dtype,
+                        activation, variant->rows);
+    } else {
+        if (variant_index != PLAIN) {
+            global[0] = ceil_div(weight->n_rows, variant->vectors * PANEL_VECTOR);
+            sweep = sweep_rows(context, variant, n_rows, global[0]);
+            global[1] = ceil_div(n_rows, sweep);
+        }
+        vs_launch_begin(&launch, context, &vs_source_gemm, variant->kernel,
+                        "-DVS_DTYPE=%d -DVS_ACTIVATION=%d "
+                        "-DVS_VECTORS=%zu -DVS_ROWS=%zu -DVS_SWEEP=%zu",
+                        (int)weight->dtype, activation, variant->vectors, variant->rows,
+                        variant->sweep);
+    }
     vs_launch_span(&launch, out);
     vs_launch_span(&launch, x);
     vs_launch_buffer(&launch, weight->buffer);
@@ -119,10 +135,11 @@ enum vs_status vs_linear_run_variant(struct vs_context *context, struct vs_span 
     vs_launch_size(&launch, n_rows);
     vs_launch_size(&launch, weight->n_rows);
     vs_launch_size(&launch, weight->n_columns);
-    vs_launch_size(&launch, sweep);
-    VS_TRY(vs_launch_run(&launch, 2, global, variant_index == PLAIN ? NULL : local,
-                         2.0 * (double)n_rows * (double)weight->n_rows *
-                             (double)weight->n_columns));
+    if (!group)
+        vs_launch_size(&launch, sweep);
+    VS_TRY(
+        vs_launch_run(&launch, 2, global, variant_index == PLAIN ? NULL : local,
+                      2.0 * (double)n_rows * (double)weight->n_rows * (double)weight->n_columns));
 fail:
     return status;
 }
@@ -130,5 +147,6 @@ fail:
 enum vs_status vs_linear_run(struct vs_context *context, struct vs_span out, struct vs_span x,
                              size_t n_rows, const struct vs_linear *linear)
 {
-    return vs_linear_run_variant(context, out, x, n_rows, linear, choose(context));
+    return vs_linear_run_variant(context, out, x, n_rows, linear,
+                                 choose(context, n_rows, linear->weight->n_rows));
 }

@@ -19,9 +19,6 @@
  * Limits             K is whole blocks of the format. out may be residual, not x. */
 #pragma OPENCL FP_CONTRACT OFF
 
-#ifndef VS_ACTIVATION
-#define VS_ACTIVATION 0
-#endif
 #ifndef VS_VECTORS
 #define VS_VECTORS 1
 #endif
@@ -36,12 +33,9 @@
 #define VM_WIDTH 16
 #include "common/vmath.h"
 #include "convert/widen.clh"
+#include "gemm/epilogue.clh"
 
 enum { BLOCK = 256, PANEL = 16 * VS_VECTORS }; /* 256: blocks of the contract's dot(K) */
-
-/* enum vs_epilogue. The functions are chosen when the program is built, since they are long; what
- * is one operation, by an argument. */
-enum { NONE, GELU, SILU, RESIDUAL, GATED, MULTIPLY };
 
 __kernel void linear_plain(__global float *out, ulong out_offset, __global const float *x,
                            ulong x_offset, __global const uchar *weight, ulong weight_offset,
@@ -65,22 +59,9 @@ __kernel void linear_plain(__global float *out, ulong out_offset, __global const
     }
     if (has_bias)
         y = y + bias[bias_offset + n];
-
-#if VS_ACTIVATION == 1
-    y = vm_gelu2(y);
-#elif VS_ACTIVATION == 2
-    y = vm_silu(y);
-#else
-    if (epilogue == RESIDUAL) {
-        y = residual[residual_offset + i] + y;
-    } else if (epilogue == MULTIPLY) {
-        y = residual[residual_offset + i] * y;
-    } else if (epilogue == GATED) {
-        ulong row = rows_per_gate ? m / rows_per_gate : 0;
-        y = fma(gate[gate_offset + row * n_outputs + n], y, residual[residual_offset + i]);
-    }
-#endif
-    out[out_offset + i] = y;
+    ulong row = rows_per_gate ? m / rows_per_gate : 0;
+    out[out_offset + i] = vs_epilogue(y, epilogue, residual, residual_offset + i, gate,
+                                      gate_offset + row * n_outputs + n);
 }
 
 /* Transposes eight float8 in place: element j of r[i] becomes element i of r[j]. */
