@@ -51,13 +51,15 @@ static size_t n_blocks(const struct variant *variant, size_t n_queries)
 }
 
 /* Large blocks read keys and values less often, but waste lanes past the last query and may leave
- * cores without work. Reading is worth about an eighth of the lanes. */
+ * cores without work. Reading is worth about an eighth of the lanes. Drivers without vectors take
+ * minutes to compile a tile, so they get the plain variant. */
 static size_t choose(const struct vs_context *context, const struct vs_attention *attention)
 {
     const struct vs_device_info *device = vs_context_device(context);
-    bool wide = vs_context_vector_width(context) >= 16;
+    unsigned vector_width = vs_context_vector_width(context);
+    bool wide = vector_width >= LANES;
     size_t best = PLAIN, best_lanes = 0;
-    if (device->type != VS_DEVICE_CPU)
+    if (device->type != VS_DEVICE_CPU || vector_width < 4)
         return PLAIN;
     for (size_t i = N_VARIANTS - 1; i > PLAIN; i--) {
         const struct variant *variant = &variants[i];

@@ -146,11 +146,19 @@ static size_t n_column_groups(const struct variant *variant, size_t head_dim)
     return (head_dim + n - 1) / n;
 }
 
+/* Vectors in one work-item pay where they are registers; drivers without take minutes to compile
+ * them. */
+static bool has_vectors(const struct vs_context *context)
+{
+    return vs_context_device(context)->type == VS_DEVICE_CPU &&
+           vs_context_vector_width(context) >= 4;
+}
+
 /* The widest tile that is not mostly padding and leaves no core without work. */
 static size_t choose(const struct vs_context *context, const struct vs_memory_update *update)
 {
     const struct vs_device_info *device = vs_context_device(context);
-    if (device->type != VS_DEVICE_CPU)
+    if (!has_vectors(context))
         return PLAIN;
     size_t index = N_VARIANTS - 1;
     while (index > PLAIN + 1) {
@@ -301,7 +309,6 @@ enum vs_status vs_memory_read_run(struct vs_context *context, struct vs_span out
                                   struct vs_span norm_weight, struct vs_span gamma,
                                   struct vs_span local, const struct vs_memory_read *read)
 {
-    size_t index = vs_context_device(context)->type == VS_DEVICE_CPU ? 1 : PLAIN;
-    return vs_memory_read_run_variant(context, index, out, q, state, g, norm_weight, gamma, local,
-                                      read);
+    return vs_memory_read_run_variant(context, has_vectors(context) ? 1 : PLAIN, out, q, state, g,
+                                      norm_weight, gamma, local, read);
 }
