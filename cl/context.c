@@ -50,6 +50,9 @@ void vs_context_free(struct vs_context *context)
 {
     if (!context)
         return;
+    /* A CPU driver still at work when the process ends crashes in its own compiler. */
+    if (context->queue)
+        clFinish(context->queue);
     vs_programs_free(context);
     if (context->queue)
         clReleaseCommandQueue(context->queue);

@@ -22,7 +22,7 @@ kernel_headers += kernels/convert/widen.clh
 # norm: LayerNorm with modulation or affine, RMSNorm, unit length, channel norm of the VAE
 kernels_libkernels_la_SOURCES += \
 	kernels/norm/norm.c kernels/norm/norm_ref.c kernels/norm/norm.h
-kernel_files += kernels/norm/norm.cl
+kernel_files += kernels/norm/norm.cl kernels/norm/norm_group.cl
 
 # gemm: linear layers on weights of any format
 kernels_libkernels_la_SOURCES += \

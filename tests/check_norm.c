@@ -23,14 +23,19 @@ START_TEST(layernorm_equals_oracle)
         float *scale = check_floats(3 * c, 1), *want = check_nans(7 * c);
         vs_layernorm_ref(want, x, shift, scale, &norm);
         struct check_buffer dx = check_upload(x, 7 * c), dshift = check_upload(shift, 3 * c);
-        struct check_buffer dscale = check_upload(scale, 3 * c), out = check_upload(NULL, 7 * c);
-        check_ok(vs_layernorm_run(check_context, out.span, dx.span, dshift.span, dscale.span,
-                                  &norm));
-        check_bits(&out, want, "layernorm C=%zu modulation=%d", c, modulation);
+        struct check_buffer dscale = check_upload(scale, 3 * c);
+        for (size_t i = 0; vs_norm_variants()[i]; i++) {
+            struct check_buffer out = check_upload(NULL, 7 * c);
+            check_ok(vs_layernorm_run_variant(check_context, i, out.span, dx.span, dshift.span,
+                                              dscale.span, &norm));
+            check_bits(&out, want, "layernorm %s C=%zu modulation=%d", vs_norm_variants()[i], c,
+                       modulation);
+            check_free(&out);
+        }
         check_ok(vs_layernorm_run(check_context, dx.span, dx.span, dshift.span, dscale.span,
                                   &norm));
         check_bits(&dx, want, "layernorm in place C=%zu", c);
-        check_free(&dx), check_free(&dshift), check_free(&dscale), check_free(&out);
+        check_free(&dx), check_free(&dshift), check_free(&dscale);
         free(x), free(shift), free(scale), free(want);
     }
 }
@@ -44,12 +49,16 @@ START_TEST(rmsnorm_equals_oracle)
         x[i] = 0; /* a zero row: only eps stands under the root */
     vs_rmsnorm_ref(want, x, weight, n, c, 1e-6f);
     struct check_buffer dx = check_upload(x, n * c), dw = check_upload(weight, c);
-    struct check_buffer out = check_upload(NULL, n * c);
-    for (int run = 0; run < 2; run++) {
-        check_ok(vs_rmsnorm_run(check_context, out.span, dx.span, dw.span, n, c, 1e-6f));
-        check_bits(&out, want, "rmsnorm C=%zu run %d", c, run);
+    for (size_t i = 0; vs_norm_variants()[i]; i++) {
+        struct check_buffer out = check_upload(NULL, n * c);
+        for (int run = 0; run < 2; run++) {
+            check_ok(vs_rmsnorm_run_variant(check_context, i, out.span, dx.span, dw.span, n, c,
+                                            1e-6f));
+            check_bits(&out, want, "rmsnorm %s C=%zu run %d", vs_norm_variants()[i], c, run);
+        }
+        check_free(&out);
     }
-    check_free(&dx), check_free(&dw), check_free(&out);
+    check_free(&dx), check_free(&dw);
     free(x), free(weight), free(want);
 }
 END_TEST
@@ -62,11 +71,15 @@ START_TEST(channel_norm_equals_oracle)
         x[i] = 0;
     struct check_buffer dx = check_upload(x, n * c), dg = check_upload(gamma, c);
     for (int silu = 0; silu < 2; silu++) {
-        struct check_buffer out = check_upload(NULL, n * c);
         vs_channel_norm_ref(want, x, gamma, n, c, silu);
-        check_ok(vs_channel_norm_run(check_context, out.span, dx.span, dg.span, n, c, silu));
-        check_bits(&out, want, "channel norm C=%zu silu=%d", c, silu);
-        check_free(&out);
+        for (size_t i = 0; vs_norm_variants()[i]; i++) {
+            struct check_buffer out = check_upload(NULL, n * c);
+            check_ok(vs_channel_norm_run_variant(check_context, i, out.span, dx.span, dg.span, n,
+                                                 c, silu));
+            check_bits(&out, want, "channel norm %s C=%zu silu=%d", vs_norm_variants()[i], c,
+                       silu);
+            check_free(&out);
+        }
     }
     check_free(&dx), check_free(&dg);
     free(x), free(gamma), free(want);

@@ -1,20 +1,56 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * norm.c - launching the norms. */
+ * norm.c - launching the norms: a row per work-item on CPUs, a group per row elsewhere. */
 #include "kernels/norm/norm.h"
 
 #include <math.h>
 
+#include "cl/context.h"
 #include "cl/launch.h"
 #include "kernels/sources.h"
 
-enum vs_status vs_layernorm_run(struct vs_context *context, struct vs_span out, struct vs_span x,
-                                struct vs_span shift, struct vs_span scale,
-                                const struct vs_layernorm *norm)
+enum { ROW, GROUP, LANES = 64 };
+
+static const char *const variants[] = {[ROW] = "row", [GROUP] = "group", NULL};
+
+const char *const *vs_norm_variants(void)
 {
+    return variants;
+}
+
+/* A device whose lanes are scalar, whatever it calls itself, wants many small work-items. */
+static size_t default_variant(const struct vs_context *context)
+{
+    bool cpu = vs_context_device(context)->type == VS_DEVICE_CPU;
+    return cpu && vs_context_vector_width(context) >= 4 ? ROW : GROUP;
+}
+
+static enum vs_status begin(struct vs_launch *launch, struct vs_context *context, size_t variant,
+                            const char *kernel, bool modulation, bool silu)
+{
+    if (variant > GROUP)
+        return vs_fail(VS_ERROR_RUNTIME, "norm: there is no variant %zu", variant);
+    const struct vs_source *source = variant == GROUP ? &vs_source_norm_group : &vs_source_norm;
+    vs_launch_begin(launch, context, source, kernel, "-DVS_MODULATION=%d -DVS_SILU=%d", modulation,
+                    silu);
+    return VS_OK;
+}
+
+/* n_items work-items, or as many groups. */
+static enum vs_status run(struct vs_launch *launch, size_t variant, size_t n_items, double flops)
+{
+    if (variant == GROUP)
+        return vs_launch_run(launch, 2, (size_t[]){LANES, n_items}, (size_t[]){LANES, 1}, flops);
+    return vs_launch_run(launch, 1, &n_items, NULL, flops);
+}
+
+enum vs_status vs_layernorm_run_variant(struct vs_context *context, size_t variant,
+                                        struct vs_span out, struct vs_span x, struct vs_span shift,
+                                        struct vs_span scale, const struct vs_layernorm *norm)
+{
+    enum vs_status status = VS_OK;
     struct vs_launch launch;
-    vs_launch_begin(&launch, context, &vs_source_norm, "layernorm", "-DVS_MODULATION=%d",
-                    norm->modulation);
+    VS_TRY(begin(&launch, context, variant, "layernorm", norm->modulation, false));
     vs_launch_span(&launch, out);
     vs_launch_span(&launch, x);
     vs_launch_span(&launch, shift);
@@ -23,41 +59,74 @@ enum vs_status vs_layernorm_run(struct vs_context *context, struct vs_span out, 
     vs_launch_size(&launch, norm->rows_per_vector);
     vs_launch_float(&launch, (float)(1.0 / (double)norm->n_channels));
     vs_launch_float(&launch, norm->eps);
-    return vs_launch_run(&launch, 1, &norm->n_rows, NULL,
-                         8.0 * (double)norm->n_rows * (double)norm->n_channels);
+    VS_TRY(run(&launch, variant, norm->n_rows,
+               8.0 * (double)norm->n_rows * (double)norm->n_channels));
+fail:
+    return status;
 }
 
-enum vs_status vs_rmsnorm_run(struct vs_context *context, struct vs_span out, struct vs_span x,
-                              struct vs_span weight, size_t n_rows, size_t n_channels, float eps)
+enum vs_status vs_layernorm_run(struct vs_context *context, struct vs_span out, struct vs_span x,
+                                struct vs_span shift, struct vs_span scale,
+                                const struct vs_layernorm *norm)
 {
+    return vs_layernorm_run_variant(context, default_variant(context), out, x, shift, scale, norm);
+}
+
+enum vs_status vs_rmsnorm_run_variant(struct vs_context *context, size_t variant,
+                                      struct vs_span out, struct vs_span x, struct vs_span weight,
+                                      size_t n_rows, size_t n_channels, float eps)
+{
+    enum vs_status status = VS_OK;
     struct vs_launch launch;
-    vs_launch_begin(&launch, context, &vs_source_norm, "rmsnorm", "-DVS_MODULATION=0");
+    VS_TRY(begin(&launch, context, variant, "rmsnorm", false, false));
     vs_launch_span(&launch, out);
     vs_launch_span(&launch, x);
     vs_launch_span(&launch, weight);
     vs_launch_size(&launch, n_channels);
     vs_launch_float(&launch, (float)(1.0 / (double)n_channels));
     vs_launch_float(&launch, eps);
-    return vs_launch_run(&launch, 1, &n_rows, NULL, 4.0 * (double)n_rows * (double)n_channels);
+    VS_TRY(run(&launch, variant, n_rows, 4.0 * (double)n_rows * (double)n_channels));
+fail:
+    return status;
+}
+
+enum vs_status vs_rmsnorm_run(struct vs_context *context, struct vs_span out, struct vs_span x,
+                              struct vs_span weight, size_t n_rows, size_t n_channels, float eps)
+{
+    return vs_rmsnorm_run_variant(context, default_variant(context), out, x, weight, n_rows,
+                                  n_channels, eps);
+}
+
+enum vs_status vs_channel_norm_run_variant(struct vs_context *context, size_t variant,
+                                           struct vs_span out, struct vs_span x,
+                                           struct vs_span gamma, size_t n_rows, size_t n_channels,
+                                           bool silu)
+{
+    enum vs_status status = VS_OK;
+    struct vs_launch launch;
+    /* A work-item with a row of its own takes several: it has vectors to fill, and few channels
+     * do not pay for its start. */
+    size_t rows_each = variant == ROW && n_channels && n_channels < 1024 ? 1024 / n_channels : 1;
+    size_t n_items = n_rows / rows_each + (n_rows % rows_each != 0);
+    VS_TRY(begin(&launch, context, variant, "channel_norm", false, silu));
+    vs_launch_span(&launch, out);
+    vs_launch_span(&launch, x);
+    vs_launch_span(&launch, gamma);
+    if (variant == ROW) {
+        vs_launch_size(&launch, n_rows);
+        vs_launch_size(&launch, rows_each);
+    }
+    vs_launch_size(&launch, n_channels);
+    vs_launch_float(&launch, (float)sqrt((double)n_channels));
+    VS_TRY(run(&launch, variant, n_items, 20.0 * (double)n_rows * (double)n_channels));
+fail:
+    return status;
 }
 
 enum vs_status vs_channel_norm_run(struct vs_context *context, struct vs_span out,
                                    struct vs_span x, struct vs_span gamma, size_t n_rows,
                                    size_t n_channels, bool silu)
 {
-    struct vs_launch launch;
-    /* A CPU's work-item has vectors to fill and a start to pay for, a GPU's is one of thousands. */
-    bool cpu = vs_context_device(context)->type == VS_DEVICE_CPU;
-    size_t rows_each = cpu && n_channels < 1024 ? 1024 / (n_channels ? n_channels : 1) : 1;
-    size_t n_items = n_rows / rows_each + (n_rows % rows_each != 0);
-    vs_launch_begin(&launch, context, &vs_source_norm, "channel_norm",
-                    "-DVS_MODULATION=0 -DVS_SILU=%d", silu);
-    vs_launch_span(&launch, out);
-    vs_launch_span(&launch, x);
-    vs_launch_span(&launch, gamma);
-    vs_launch_size(&launch, n_rows);
-    vs_launch_size(&launch, rows_each);
-    vs_launch_size(&launch, n_channels);
-    vs_launch_float(&launch, (float)sqrt((double)n_channels));
-    return vs_launch_run(&launch, 1, &n_items, NULL, 20.0 * (double)n_rows * (double)n_channels);
+    return vs_channel_norm_run_variant(context, default_variant(context), out, x, gamma, n_rows,
+                                       n_channels, silu);
 }
