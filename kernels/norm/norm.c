@@ -11,11 +11,10 @@
 
 enum { ROW, GROUP, LANES = 64 };
 
-static const char *const variants[] = {[ROW] = "row", [GROUP] = "group", NULL};
-
-const char *const *vs_norm_variants(void)
+const char *vs_norm_variant_name(size_t variant)
 {
-    return variants;
+    static const char *const names[] = {[ROW] = "row", [GROUP] = "group"};
+    return variant <= GROUP ? names[variant] : NULL;
 }
 
 /* A device whose lanes are scalar, whatever it calls itself, wants many small work-items. */

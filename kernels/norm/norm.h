@@ -40,9 +40,9 @@ VS_CHECK enum vs_status vs_channel_norm_run(struct vs_context *context, struct v
 void vs_channel_norm_ref(float *out, const float *x, const float *gamma, size_t n_rows,
                          size_t n_channels, bool silu);
 
-/* The variants by name, NULL at the end; all give the same bits. The functions above take the one
+/* Name of a variant, NULL past the last; all give the same bits. The functions above take the one
  * that suits the device, these the one asked for, for tests and measurements. */
-const char *const *vs_norm_variants(void);
+const char *vs_norm_variant_name(size_t variant);
 VS_CHECK enum vs_status vs_layernorm_run_variant(struct vs_context *context, size_t variant,
                                                  struct vs_span out, struct vs_span x,
                                                  struct vs_span shift, struct vs_span scale,
