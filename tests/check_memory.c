@@ -2,7 +2,7 @@
  *
  * check_memory.c - the state-space memory against its oracle, bit for bit.
  *
- * Head widths below, at and over 16, 32 and 64 columns; gates per head and per channel; rows in
+ * Head widths below, between and over 16, 32 and 64 columns; gates per head and per channel; rows in
  * the ring cache and contiguous. */
 #include "tests/check_common.h"
 
@@ -12,7 +12,7 @@
 
 #include "kernels/memory/memory.h"
 
-static const size_t head_dims[] = {4, 20, 24, 32, 64, 128};
+static const size_t head_dims[] = {4, 24, 68, 128};
 enum { N_DIMS = sizeof head_dims / sizeof *head_dims, N_HEADS = 3 };
 
 START_TEST(unit_length_equals_oracle)

@@ -53,9 +53,10 @@ enum vs_status vs_unit_run(struct vs_context *context, struct vs_span out, struc
         return VS_OK;
     VS_TRY(vs_span_check(x, n_vectors, head_dim, "unit length: input"));
     VS_TRY(vs_span_check(out, n_vectors, head_dim, "unit length: output"));
-    vs_launch_begin(&launch, context, &vs_source_memory, "unit", "-DVS_HEAD_DIM=%zu", head_dim);
+    vs_launch_begin(&launch, context, &vs_source_memory, "unit", "-DVS_VECTORS=1");
     vs_launch_span(&launch, out);
     vs_launch_span(&launch, x);
+    vs_launch_size(&launch, head_dim);
     vs_launch_float(&launch, eps);
     return vs_launch_run(&launch, 1, &n_vectors, NULL, 3.0 * (double)n_vectors * (double)head_dim);
 fail:

@@ -64,13 +64,13 @@ static void store16(float16 v, __global float *x, ulong i, ulong n)
 /* ---- unit length, gates, router ------------------------------------------------------------ */
 
 __kernel void unit(__global float *out, ulong out_offset, __global const float *x, ulong x_offset,
-                   float eps)
+                   ulong head_dim, float eps)
 {
     const ulong vector = get_global_id(0);
-    x += x_offset + vector * VS_HEAD_DIM;
-    out += out_offset + vector * VS_HEAD_DIM;
-    const float r = vm_rsqrt(vs_row_sum_squares(x, VS_HEAD_DIM, 0.0f) + eps);
-    for (int d = 0; d < VS_HEAD_DIM; d++)
+    x += x_offset + vector * head_dim;
+    out += out_offset + vector * head_dim;
+    const float r = vm_rsqrt(vs_row_sum_squares(x, head_dim, 0.0f) + eps);
+    for (ulong d = 0; d < head_dim; d++)
         out[d] = x[d] * r;
 }
 
