@@ -48,7 +48,8 @@ kernel_files += kernels/rope/rope.cl
 # conv: convolutions of the VAE
 kernels_libkernels_la_SOURCES += \
 	kernels/conv/conv.c kernels/conv/conv_ref.c kernels/conv/conv.h
-kernel_files += kernels/conv/conv.cl
+kernel_files += kernels/conv/conv.cl kernels/conv/conv_group.cl
+kernel_headers += kernels/conv/conv.clh
 
 # pointwise: activations, sampler steps, patches, checks
 kernels_libkernels_la_SOURCES += \
@@ -65,7 +66,7 @@ nodist_kernels_libkernels_la_SOURCES = kernels/sources.c kernels/sources.h
 BUILT_SOURCES += kernels/sources.c kernels/sources.h
 CLEANFILES += kernels/sources.c kernels/sources.h
 EXTRA_DIST += $(kernel_files) kernels/common/reduce.clh kernels/convert/widen.clh \
-	kernels/gemm/epilogue.clh kernels/NUMERICS.md
+	kernels/gemm/epilogue.clh kernels/conv/conv.clh kernels/NUMERICS.md
 
 kernels/sources.c: $(kernel_files) $(kernel_headers) tools/embed.awk
 	$(AM_V_GEN)$(MKDIR_P) kernels && $(AWK) -f $(top_srcdir)/tools/embed.awk -v mode=source \

@@ -4,18 +4,21 @@
 #include "kernels/conv/conv.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "cl/alloc.h"
 #include "cl/launch.h"
 #include "kernels/sources.h"
 
-enum { LARGEST = 0x7fffffff }; /* kernels keep sizes and places in a frame in int */
+/* Kernels keep sizes and places in a frame in int, and go a block of k past the end. */
+enum { LARGEST = 0x7fffffff - 256 };
 
 /* As in conv.cl. */
 enum { HAS_BIAS = 1, HAS_PAST = 2, HAS_RESIDUAL = 4, DOUBLED = 8, SPLIT = 16 };
 
-enum variant { PLAIN, TILE };
-const char *const vs_conv_variants[] = {[PLAIN] = "plain", [TILE] = "tile"};
+enum variant { PLAIN, TILE, GROUP, GROUP_SMALL };
+const char *const vs_conv_variants[] = {
+    [PLAIN] = "plain", [TILE] = "tile", [GROUP] = "group", [GROUP_SMALL] = "group, small tiles"};
 const size_t vs_conv_n_variants = sizeof vs_conv_variants / sizeof *vs_conv_variants;
 
 /* Output channels of a panel: a vector of 16, less where that would be mostly padding. */
@@ -28,6 +31,23 @@ static size_t panel_lanes(size_t n_out)
 static size_t tile_pixels(size_t lanes)
 {
     return lanes == 16 ? 6 : 8;
+}
+
+/* Work-groups of the cooperative kernel, and local memory of the shape that takes most. */
+enum { GROUP_ITEMS = 256, GROUP_LOCAL_BYTES = 22 * 1024 };
+
+/* Work-items side by side, each with 4 output channels: as many as leave few channels idle. */
+static size_t group_across(enum variant variant, size_t n_out)
+{
+    if (n_out <= 16)
+        return 4;
+    return variant == GROUP_SMALL || (n_out - 1) % 64 < 32 ? 8 : 16;
+}
+
+/* Pixels of one of these work-items. */
+static size_t group_pixels(enum variant variant, size_t across)
+{
+    return variant == GROUP_SMALL ? across / 4 : across == 4 ? 2 : 4;
 }
 
 enum { TILES_EACH = 4 }; /* most runs of a work-item; they share 16 KiB of weights */
@@ -61,11 +81,11 @@ enum vs_status vs_conv_weight_create(struct vs_conv_weight *weight, struct vs_co
         return vs_fail(VS_ERROR_MODEL,
                        "a convolution has weights in the block format %s; use F32, F16 or BF16",
                        info->name);
-    if (!small_product(&n_taps, 3, kernel) ||
-        !small_product(&n_k, 2, (size_t[]){n_taps, n_in}) || !n_k || !n_out || n_out > LARGEST)
+    if (!small_product(&n_taps, 3, kernel) || !small_product(&n_k, 2, (size_t[]){n_taps, n_in}) ||
+        !n_k || !n_out || n_out > LARGEST)
         return vs_fail(VS_ERROR_MODEL,
-                       "a convolution cannot have the shape [%zu, %zu, %zu, %zu, %zu]", n_out,
-                       n_in, kernel[0], kernel[1], kernel[2]);
+                       "a convolution cannot have the shape [%zu, %zu, %zu, %zu, %zu]", n_out, n_in,
+                       kernel[0], kernel[1], kernel[2]);
     n_panels = ceil_div(n_out, lanes);
     if (!vs_mul_ok(n_panels * lanes, n_k, &n_packed) || !vs_add_ok(n_packed, n_in, &n_packed))
         return vs_fail(VS_ERROR_MEMORY, "the weights of a convolution exceed the address space");
@@ -128,8 +148,8 @@ static enum vs_status check(struct vs_span out, struct vs_span x, const struct v
     enum vs_status status = VS_OK;
     const struct vs_conv_weight *weight = conv->weight;
     size_t doubled = conv->upsample ? 2 : 1, n_pixels;
-    const size_t all[] = {conv->n_frames,    conv->n_past,     conv->height,   conv->width,
-                          conv->out_height,  conv->out_width,  conv->pad_top,  conv->pad_left,
+    const size_t all[] = {conv->n_frames,    conv->n_past,    conv->height,  conv->width,
+                          conv->out_height,  conv->out_width, conv->pad_top, conv->pad_left,
                           conv->stride_time, conv->stride};
     bool possible = weight && weight->buffer && conv->stride_time && conv->stride &&
                     (!conv->split_frames || weight->n_out % 2 == 0);
@@ -172,8 +192,8 @@ static struct vs_conv flattened(const struct vs_conv *conv)
     return flat;
 }
 
-enum vs_status vs_conv_run_variant(struct vs_context *context, struct vs_span out,
-                                   struct vs_span x, const struct vs_conv *conv, size_t variant)
+enum vs_status vs_conv_run_variant(struct vs_context *context, struct vs_span out, struct vs_span x,
+                                   const struct vs_conv *conv, size_t variant)
 {
     enum vs_status status = VS_OK;
     struct vs_launch launch;
@@ -184,13 +204,20 @@ enum vs_status vs_conv_run_variant(struct vs_context *context, struct vs_span ou
     const size_t *kernel = weight->kernel;
     size_t lanes = panel_lanes(weight->n_out), n_panels = ceil_div(weight->n_out, lanes);
     size_t pixels = tile_pixels(lanes), n_frames = conv_frames(conv);
-    size_t n_out_pixels = flat.out_height * flat.out_width;
+    size_t n_out_pixels = flat.out_height * flat.out_width,
+           across = group_across(variant, weight->n_out);
     int flags = (flat.bias.buffer ? HAS_BIAS : 0) | (flat.past.buffer ? HAS_PAST : 0) |
                 (flat.residual.buffer ? HAS_RESIDUAL : 0) | (flat.upsample ? DOUBLED : 0) |
                 (flat.split_frames ? SPLIT : 0);
 
-    vs_launch_begin(&launch, context, &vs_source_conv, variant == TILE ? "conv_tile" : "conv_plain",
-                    "-DVS_LANES=%zu -DVS_PIXELS=%zu -DVS_TILES=%d", lanes, pixels, TILES_EACH);
+    if (variant >= GROUP)
+        vs_launch_begin(&launch, context, &vs_source_conv_group, "conv_group",
+                        "-DVS_LANES=%zu -DVS_ACROSS=%zu -DVS_PIXELS=%zu", lanes, across,
+                        group_pixels(variant, across));
+    else
+        vs_launch_begin(&launch, context, &vs_source_conv,
+                        variant == TILE ? "conv_tile" : "conv_plain",
+                        "-DVS_LANES=%zu -DVS_PIXELS=%zu -DVS_TILES=%d", lanes, pixels, TILES_EACH);
     vs_launch_span(&launch, out);
     vs_launch_span(&launch, x);
     vs_launch_buffer(&launch, weight->buffer);
@@ -220,21 +247,39 @@ enum vs_status vs_conv_run_variant(struct vs_context *context, struct vs_span ou
         return vs_launch_run(&launch, 3, (size_t[]){weight->n_out, n_out_pixels, n_frames}, NULL,
                              flops);
 
+    if (variant >= GROUP) {
+        size_t group_width = GROUP_ITEMS / across * group_pixels(variant, across);
+        size_t global[2] = {GROUP_ITEMS * ceil_div(weight->n_out, 4 * across),
+                            ceil_div(n_frames * n_out_pixels, group_width)};
+        return vs_launch_run(&launch, 2, global, (size_t[]){GROUP_ITEMS, 1}, flops);
+    }
+
     /* Few runs are spread over all cores before they share weights. */
     size_t n_runs = n_frames * flat.out_height * ceil_div(flat.out_width, pixels);
     size_t units = vs_context_device(context)->compute_units;
     size_t each = n_runs * n_panels / (4 * (units ? units : 1));
     each = each < 1 ? 1 : each > TILES_EACH ? TILES_EACH : each;
     vs_launch_int(&launch, (int)each);
-    return vs_launch_run(&launch, 2, (size_t[]){n_panels, ceil_div(n_runs, each)},
-                         (size_t[]){1, 1}, flops);
+    return vs_launch_run(&launch, 2, (size_t[]){n_panels, ceil_div(n_runs, each)}, (size_t[]){1, 1},
+                         flops);
 fail:
     return status;
+}
+
+/* The larger tiles read less; in Intel's widest mode, 32 items to a thread, they do not fit the
+ * registers. */
+static enum variant choose(const struct vs_context *context)
+{
+    const struct vs_device_info *device = vs_context_device(context);
+    if (device->type == VS_DEVICE_CPU)
+        return TILE;
+    if (device->max_work_group_size < GROUP_ITEMS || device->local_memory_bytes < GROUP_LOCAL_BYTES)
+        return PLAIN;
+    return strstr(device->vendor, "Intel") ? GROUP_SMALL : GROUP;
 }
 
 enum vs_status vs_conv_run(struct vs_context *context, struct vs_span out, struct vs_span x,
                            const struct vs_conv *conv)
 {
-    bool cpu = vs_context_device(context)->type == VS_DEVICE_CPU;
-    return vs_conv_run_variant(context, out, x, conv, cpu ? TILE : PLAIN);
+    return vs_conv_run_variant(context, out, x, conv, choose(context));
 }

@@ -34,47 +34,7 @@
 #define VS_LOAD VS_CAT(vload, VS_LANES)
 #define VS_STORE VS_CAT(vstore, VS_LANES)
 
-/* Bits of `flags`. */
-#define VS_HAS_BIAS 1
-#define VS_HAS_PAST 2
-#define VS_HAS_RESIDUAL 4
-#define VS_DOUBLED 8
-#define VS_SPLIT 16
-
-#define VS_ARGUMENTS                                                                              \
-    __global float *out, ulong out_offset, __global const float *x, ulong x_offset,               \
-        __global const float *weight, __global const float *bias, ulong bias_offset,              \
-        __global const float *past, ulong past_offset, __global const float *residual,            \
-        ulong residual_offset, int flags, int n_in, int n_out, int kt, int kh, int kw,            \
-        int height, int width, int n_past, int stride_time, int stride, int pad_top,              \
-        int pad_left, int out_height, int out_width, ulong out_frames, ulong n_panels
-
-/* First element of a row of input pixels, or 0 when the row is zeros. row counts doubled rows. */
-static __global const float *input_row(__global const float *x, __global const float *past,
-                                       int flags, int n_in, int height, int width, ulong n_past,
-                                       ulong frame, int row)
-{
-    int doubled = (flags & VS_DOUBLED) != 0;
-    if (row < 0 || row >= height << doubled)
-        return 0;
-    row >>= doubled;
-    if (frame < n_past) {
-        if (!(flags & VS_HAS_PAST))
-            return 0;
-        return past + (frame * height + row) * width * n_in;
-    }
-    return x + ((frame - n_past) * height + row) * width * n_in;
-}
-
-/* Place of output channel o of a pixel; with VS_SPLIT the channels lie in two frames. */
-static ulong output_place(int flags, int n_out, ulong out_pixels, ulong frame, ulong pixel, int o)
-{
-    if (!(flags & VS_SPLIT))
-        return (frame * out_pixels + pixel) * n_out + o;
-    int half_out = n_out / 2;
-    ulong later = o >= half_out;
-    return ((2 * frame + later) * out_pixels + pixel) * half_out + (later ? o - half_out : o);
-}
+#include "conv/conv.clh"
 
 __kernel void conv_plain(VS_ARGUMENTS)
 {

@@ -3,6 +3,8 @@
  * gemm.c - linear layers: checks, choice of the variant, launch. */
 #include "kernels/gemm/gemm.h"
 
+#include <string.h>
+
 #include "cl/context.h"
 #include "cl/launch.h"
 #include "kernels/common/span.h"
@@ -18,10 +20,10 @@ struct variant {
 static const struct variant variants[] = {
     {"plain", "linear_plain", 1, 1, 1},        {"tile 6x16", "linear_tile", 1, 6, 252},
     {"tile 12x32", "linear_tile", 2, 12, 252}, {"group 64x64", "linear_group", 0, 4, 0},
-    {"group 16x64", "linear_group", 0, 1, 0},
+    {"group 32x64", "linear_group", 0, 2, 0},  {"group 16x64", "linear_group", 0, 1, 0},
 };
 
-enum { PLAIN, TILE_6X16, TILE_12X32, GROUP_64X64, GROUP_16X64, N_VARIANTS };
+enum { PLAIN, TILE_6X16, TILE_12X32, GROUP_64X64, GROUP_32X64, GROUP_16X64, N_VARIANTS };
 enum { PANEL_VECTOR = 16, GROUP_ITEMS = 256, GROUP_ROWS = 16, GROUP_COLUMNS = 64 };
 enum { GROUP_LOCAL_BYTES = 17408 }; /* of the larger one */
 
@@ -36,8 +38,9 @@ static size_t ceil_div(size_t a, size_t b)
 }
 
 /* CPUs: register tiles of 24 float16 fit the 32 registers of a device with 512-bit vectors, tiles
- * of 6 the 16 registers of narrower ones; one without vectors of its own gains nothing. GPUs: the
- * larger tile reads less, but few of them would leave compute units idle. */
+ * of 6 the 16 registers of narrower ones; one without vectors of its own gains nothing. GPUs:
+ * larger tiles read less, but few of them would leave compute units idle, and in Intel's widest
+ * mode, 32 items to a thread, the largest do not fit the registers. */
 static size_t choose(const struct vs_context *context, size_t n_rows, size_t n_outputs)
 {
     const struct vs_device_info *device = vs_context_device(context);
@@ -46,8 +49,10 @@ static size_t choose(const struct vs_context *context, size_t n_rows, size_t n_o
         return width >= 16 ? TILE_12X32 : width >= 4 ? TILE_6X16 : PLAIN;
     if (device->max_work_group_size < GROUP_ITEMS || device->local_memory_bytes < GROUP_LOCAL_BYTES)
         return PLAIN;
-    size_t n_large = ceil_div(n_rows, 4 * GROUP_ROWS) * ceil_div(n_outputs, GROUP_COLUMNS);
-    return n_rows > GROUP_ROWS && n_large >= device->compute_units ? GROUP_64X64 : GROUP_16X64;
+    size_t large = strstr(device->vendor, "Intel") ? GROUP_32X64 : GROUP_64X64;
+    size_t n_groups =
+        ceil_div(n_rows, GROUP_ROWS * variants[large].rows) * ceil_div(n_outputs, GROUP_COLUMNS);
+    return n_rows > GROUP_ROWS && n_groups >= device->compute_units ? large : GROUP_16X64;
 }
 
 /* Rows of a work-item: all, as far as that leaves work for every core; the weights are widened
@@ -101,7 +106,7 @@ enum vs_status vs_linear_run_variant(struct vs_context *context, struct vs_span 
     int activation = linear->epilogue == VS_EPILOGUE_GELU   ? 1
                      : linear->epilogue == VS_EPILOGUE_SILU ? 2
                                                             : 0;
-    bool group = variant_index == GROUP_64X64 || variant_index == GROUP_16X64;
+    bool group = variant_index >= GROUP_64X64;
     size_t global[2] = {weight->n_rows, n_rows}, local[2] = {1, 1}, sweep = 1;
     if (group) {
         local[0] = GROUP_ITEMS;

@@ -54,12 +54,9 @@ static struct part load_part(__global const float *x, ulong x_k, __global const 
         for (uint i = 0; i < VS_ROWS; i++)
             part.x[i] = x_k + i < n_columns ? x[x_k + i] : 0.0f;
     }
-    /* In formats of blocks a row is whole slices: no end to look for, and less to inline. */
-    if (VS_DTYPE >= 3 || w_k + 4 <= n_columns) {
-#pragma unroll
-        for (uint i = 0; i < 4; i++)
-            part.w[i] = vs_widen(weight, w_k + i);
-    }
+    /* In formats of blocks a row is whole slices: no end to look for. */
+    if (VS_DTYPE >= 3 || w_k + 4 <= n_columns)
+        vstore4(vs_widen4(weight, w_k), 0, part.w);
 #if VS_DTYPE < 3
     else {
 #pragma unroll
