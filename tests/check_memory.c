@@ -2,8 +2,8 @@
  *
  * check_memory.c - the state-space memory against its oracle, bit for bit.
  *
- * Head widths below, between and over 16, 32 and 64 columns; gates per head and per channel; rows in
- * the ring cache and contiguous. */
+ * Head widths below, between and over 16, 32 and 64 columns; gates per head and per channel; rows
+ * in the ring cache and contiguous. */
 #include "tests/check_common.h"
 
 #include <math.h>
