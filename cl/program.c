@@ -123,8 +123,10 @@ static enum vs_status program_build(struct vs_program **out, struct vs_context *
             goto fail;
         }
     }
-    all_options = vs_format("%s %s%s%s%s", fixed_options, options, folder ? " -I \"" : "",
-                            folder ? folder : "", folder ? "\"" : "");
+    /* Drivers differ in whether they take quotes off; only a blank makes them needed. */
+    const char *quote = folder && strpbrk(folder, " \t") ? "\"" : "";
+    all_options = vs_format("%s %s%s%s%s%s", fixed_options, options, folder ? " -I " : "", quote,
+                            folder ? folder : "", quote);
     if (!all_options) {
         status = VS_ERROR_MEMORY;
         goto fail;

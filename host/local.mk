@@ -16,7 +16,9 @@ host_libhost_la_SOURCES = \
 	host/run.c host/run.h \
 	host/generate.c host/replay.c \
 	host/missing.c host/missing.h host/devices.c \
-	host/inspect.c host/inspect.h host/inspect_print.c host/inspect_json.c
+	host/inspect.c host/inspect.h host/inspect_print.c host/inspect_json.c \
+	host/validate.c host/validate.h host/validate_demo.c host/validate_hashes.h \
+	host/validate_text.c host/validate_compare.c host/report_html.c
 if HAVE_FFMPEG
 host_libhost_la_SOURCES += host/sink_mp4.c host/sink_mp4.h
 endif

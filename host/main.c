@@ -23,6 +23,8 @@ static const struct host_command commands[] = {
      &host_devices_spec},
     {"inspect", "list what a model file holds, without loading it", host_inspect,
      &host_inspect_spec},
+    {"validate", "prove that a device gives the same bits as any other", host_validate,
+     &host_validate_spec},
     {"help", "show this help, or that of a command", host_help, NULL},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

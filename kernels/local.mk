@@ -61,6 +61,16 @@ kernels_libkernels_la_SOURCES += \
 	kernels/pixels/pixels.c kernels/pixels/pixels_ref.c kernels/pixels/pixels.h
 kernel_files += kernels/pixels/pixels.cl
 
+# validate: every family against oracle and float64, for `videossm-cl validate`
+kernels_libkernels_la_SOURCES += \
+	kernels/validate/validate.c kernels/validate/validate.h \
+	kernels/validate/trial.c kernels/validate/trial.h \
+	kernels/validate/cases_vmath.c kernels/validate/cases_norm.c \
+	kernels/validate/cases_linear.c kernels/validate/cases_attention.c \
+	kernels/validate/cases_memory.c kernels/validate/cases_conv.c \
+	kernels/validate/cases_pointwise.c kernels/validate/cases_large.c
+kernel_files += kernels/validate/validate.cl
+
 # All OpenCL C as strings, #include lines resolved; see tools/embed.awk.
 nodist_kernels_libkernels_la_SOURCES = kernels/sources.c kernels/sources.h
 BUILT_SOURCES += kernels/sources.c kernels/sources.h
