@@ -72,9 +72,10 @@ static void print_device(FILE *file, const struct host_report *report)
 static void print_cases(FILE *file, const struct host_report *report)
 {
     fputs("<h3>Operations</h3>\n"
-          "<p class=\"quiet\">Results equal the C oracle in every bit after canonicalisation, by "
-          "each variant, twice. ulp and relative: largest distance to float64, for sums of the "
-          "root mean square of the results where that is larger.</p>\n"
+          "<p class=\"quiet\">A case passes when the results of each variant, in two runs, equal "
+          "those of plain C in every bit (-0 is +0, all NaN are one). ulp and relative: largest "
+          "distance to float64; for sums of the root mean square of the results where that is "
+          "larger.</p>\n"
           "<div class=\"scroll\"><table>\n<tr><th>Operation</th><th>Shape</th>"
           "<th class=\"n\">ulp</th><th class=\"n\">relative</th><th>Verdict</th>"
           "<th>SHA-256</th></tr>\n",

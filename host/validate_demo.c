@@ -111,7 +111,8 @@ enum vs_status host_demo_run(struct host_demo *demo, struct vs_context *context,
     enum vs_status status = make_video(&making, context, model, quick, &n_chunks);
     if (status == VS_OK)
         judge(demo, vs_model_info(model)->fingerprint, n_chunks);
-    else if (status == VS_ERROR_RUNTIME || status == VS_ERROR_NONFINITE) {
+    else if (status == VS_ERROR_RUNTIME || status == VS_ERROR_NONFINITE ||
+             status == VS_ERROR_VALIDATION) {
         demo->verdict = VS_FAIL;
         snprintf(demo->reason, sizeof demo->reason, "%s", vs_error_message());
         status = VS_OK;

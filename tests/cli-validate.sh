@@ -87,6 +87,16 @@ check "one device twice is two reports" exits 0 "$program" validate --json --onl
 check "in an array" json 'len(r) == 2 and r[0]["cases"] == r[1]["cases"]' stdout
 cp stdout two.json
 
+# PoCL takes less memory when asked to.
+if "$program" validate --quick --only add | grep -q "^Portable Computing Language"; then
+    check "what a device cannot hold" exits 0 env POCL_MEMORY_LIMIT=2 "$program" validate --json \
+        --only large
+    check "is skipped, with a reason" json 'len(r["cases"]) == 1 and r["cases"][0]["sha256"] is None
+        and r["cases"][0]["verdict"] == "skip" and r["cases"][0]["reason"]' stdout
+else
+    echo "not on PoCL: no test of a device with little memory"
+fi
+
 # ---- Two machines --------------------------------------------------------------------------------
 
 # edit EXPRESSION: quick.json with a change, as other.json.

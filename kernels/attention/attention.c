@@ -77,6 +77,11 @@ static size_t choose(const struct vs_context *context, const struct vs_attention
     return best;
 }
 
+bool vs_attention_variant_usable(size_t index, const struct vs_attention *attention)
+{
+    return index < N_VARIANTS && usable(&variants[index], attention);
+}
+
 /* rows of [N, D] every stride elements: elements from the first to the end of the last. */
 static enum vs_status check_rows(struct vs_span span, size_t n_rows, size_t stride, size_t width,
                                  const char *what)
@@ -139,7 +144,7 @@ enum vs_status vs_attention_run_variant(struct vs_context *context, size_t index
     if (!a.n_queries || !a.n_heads)
         return VS_OK;
     VS_TRY(check(&a, out, q, k, v));
-    if (index >= N_VARIANTS || !usable(&variants[index], &a))
+    if (!vs_attention_variant_usable(index, &a))
         return vs_fail(VS_ERROR_RUNTIME, "attention: variant %zu cannot serve a head width of %zu",
                        index, a.head_dim);
 

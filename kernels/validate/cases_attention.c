@@ -34,6 +34,12 @@ static enum vs_status launch(struct vs_trial *trial, const void *data, struct vs
                                     &job->attention);
 }
 
+static bool usable(const void *data, size_t variant)
+{
+    const struct job *job = data;
+    return vs_attention_variant_usable(variant, &job->attention);
+}
+
 struct host {
     const float *q, *k, *v, *bias;
     const int32_t *slots;
@@ -121,6 +127,7 @@ static void run(struct vs_trial *t, const struct vs_case *self)
     vs_trial_compare(t, &(struct vs_trial_op){.launch = launch,
                                               .job = &job,
                                               .variant_name = vs_attention_variant_name,
+                                              .usable = usable,
                                               .n = n_out,
                                               .want = want,
                                               .exact = exact,

@@ -21,19 +21,30 @@ struct job {
     struct vs_span rows, q;
 };
 
+static struct vs_attention attention_of(const struct job *job)
+{
+    return (struct vs_attention){.n_queries = N_ROWS,
+                                 .n_keys = N_ROWS,
+                                 .n_heads = 1,
+                                 .head_dim = WIDTH,
+                                 .scale = 0.125f,
+                                 .slots = job->slots,
+                                 .rows_per_slot = ROWS_PER_SLOT};
+}
+
+static bool usable(const void *job, size_t variant)
+{
+    struct vs_attention attention = attention_of(job);
+    return vs_attention_variant_usable(variant, &attention);
+}
+
 static enum vs_status launch(struct vs_trial *trial, const void *data, struct vs_span out,
                              size_t variant)
 {
     enum vs_status status = VS_OK;
     const struct job *job = data;
     struct vs_span cache = vs_span_of(job->cache);
-    struct vs_attention attention = {.n_queries = N_ROWS,
-                                     .n_keys = N_ROWS,
-                                     .n_heads = 1,
-                                     .head_dim = WIDTH,
-                                     .scale = 0.125f,
-                                     .slots = job->slots,
-                                     .rows_per_slot = ROWS_PER_SLOT};
+    struct vs_attention attention = attention_of(job);
     VS_TRY(vs_scatter_rows_run(trial->context, cache, job->rows, job->slots, 0, ROWS_PER_SLOT,
                                N_ROWS, WIDTH));
     if (variant == VS_CHOSEN)
@@ -86,8 +97,7 @@ static void run(struct vs_trial *t, const struct vs_case *self)
     }
     if (!job.cache)
         return;
-    struct vs_attention attention = {
-        .n_queries = N_ROWS, .n_keys = N_ROWS, .n_heads = 1, .head_dim = WIDTH, .scale = 0.125f};
+    struct vs_attention attention = attention_of(&job); /* the oracle takes rows in order */
     t->status = vs_attention_ref(want, q, rows, rows, NULL, NULL, &attention);
     for (size_t query = 0; query < N_ROWS; query++)
         exact_query(exact + query * WIDTH, q + query * WIDTH, rows);
@@ -95,6 +105,7 @@ static void run(struct vs_trial *t, const struct vs_case *self)
         vs_trial_compare(t, &(struct vs_trial_op){.launch = launch,
                                                   .job = &job,
                                                   .variant_name = vs_attention_variant_name,
+                                                  .usable = usable,
                                                   .n = N,
                                                   .want = want,
                                                   .exact = exact,

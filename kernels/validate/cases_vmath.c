@@ -88,8 +88,13 @@ static void run(struct vs_trial *t, const struct vs_case *self)
         exact[i] = f->exact((double)x[i]);
     }
     struct job job = {f, vs_trial_upload(t, x, f->n)};
-    struct vs_trial_op op = {launch, &job, variant_name, NULL, f->n, want, exact, false, f->tiny};
-    vs_trial_compare(t, &op);
+    vs_trial_compare(t, &(struct vs_trial_op){.launch = launch,
+                                              .job = &job,
+                                              .variant_name = variant_name,
+                                              .n = f->n,
+                                              .want = want,
+                                              .exact = exact,
+                                              .tiny = f->tiny});
 }
 
 /* Bounds are those of vmath.h. */

@@ -315,13 +315,12 @@ void vs_trial_compare(struct vs_trial *trial, const struct vs_trial_op *op)
     vs_sha256_hex(&hash, trial->result->sha256);
     measure(trial, op, padded + GUARD);
     for (size_t i = 0; op->variant_name && op->variant_name(i); i++) {
-        enum vs_status status = run_twice(trial, op, out, i, padded, again, op->variant_name(i));
-        if (status == VS_OK)
-            note_variant(trial, op->variant_name(i));
-        else if (status != VS_ERROR_RUNTIME || i == 0) {
-            trial->status = status;
+        if (op->usable && !op->usable(op->job, i))
+            continue;
+        note_variant(trial, op->variant_name(i));
+        trial->status = run_twice(trial, op, out, i, padded, again, op->variant_name(i));
+        if (trial->status != VS_OK)
             return;
-        } /* else a variant that cannot serve this shape, or group, on this device */
     }
 }
 

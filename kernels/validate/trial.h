@@ -76,6 +76,8 @@ struct vs_trial_op {
                              size_t variant);
     const void *job;
     const char *(*variant_name)(size_t); /* NULL: there is but one way */
+    /* Whether a variant can serve the job; NULL: each can. One that can must not fail. */
+    bool (*usable)(const void *job, size_t variant);
     const float *initial;                /* content of the output before; NULL: NaN */
     size_t n;
     const float *want;   /* [n], by the oracle */
