@@ -124,8 +124,8 @@ static void compare_hash(struct tally *tally, const json_t *a, const json_t *b, 
                          const struct side *other)
 {
     const char *x = text_of(a, key), *y = text_of(b, key);
-    if (!x || !y)
-        differ(tally, op, shape, "no hash in", x ? other : first);
+    if (!x || !y || !*x || !*y)
+        differ(tally, op, shape, "no hash in", x && *x ? other : first);
     else if (strcmp(x, y) != 0)
         differ(tally, op, shape, "another hash in", other);
     else

@@ -22,10 +22,12 @@ enum kind {
     CHANNELS_LAST,
     CHANNELS_FIRST,
     BYTES,
+    SCATTER_ROWS,
     CHECK_FINITE
 };
 
-/* Arrays of kind ADD and the like: n values. Pictures: frames, channels, half height and width. */
+/* Arrays of kind ADD and the like: n values. Rows: n, of as many channels as columns. Pictures:
+ * frames, channels, half height and width. */
 struct shape {
     enum kind kind;
     size_t n, n_channels, rows, columns;
@@ -34,16 +36,21 @@ struct shape {
 
 #define SIGMA 0.9375f
 
+enum { ROWS_PER_SLOT = 3, N_SLOTS = 4 };
+static const int32_t slots[N_SLOTS] = {3, 1, 0, 2};
+
 struct job {
     const struct shape *shape;
     struct vs_span x, y;
-    const struct vs_buffer *bytes;
+    const struct vs_buffer *bytes, *slots;
     uint8_t *host_bytes;
     float *host;
 };
 
 static size_t count(const struct shape *s)
 {
+    if (s->kind == SCATTER_ROWS)
+        return s->n * s->columns;
     return s->n_channels ? s->n * s->n_channels * 4 * s->rows * s->columns : s->n;
 }
 
@@ -86,6 +93,9 @@ static enum vs_status launch(struct vs_trial *trial, const void *data, struct vs
     case CHANNELS_FIRST:
         return vs_channels_first_run(context, out, job->x, job->y, job->y, s->n, s->n_channels,
                                      s->n_channels, 2 * s->rows, 2 * s->columns);
+    case SCATTER_ROWS:
+        return vs_scatter_rows_run(context, out, job->x, job->slots, 0, ROWS_PER_SLOT, s->n,
+                                   s->columns);
     case BYTES:
         VS_TRY(vs_bytes_run(context, job->bytes, 0, job->x, n));
         VS_TRY(vs_buffer_read(job->bytes, 0, job->host_bytes, n));
@@ -128,6 +138,12 @@ static void oracle(float *out, const struct shape *s, const float *x, const floa
     case CHANNELS_FIRST:
         vs_channels_first_ref(out, x, y, y, s->n, s->n_channels, s->n_channels, 2 * s->rows,
                               2 * s->columns);
+        break;
+    case SCATTER_ROWS:
+        for (size_t i = 0; i < n; i++) {
+            size_t row = i / s->columns, slot = (size_t)slots[row / ROWS_PER_SLOT];
+            out[(slot * ROWS_PER_SLOT + row % ROWS_PER_SLOT) * s->columns + i % s->columns] = x[i];
+        }
         break;
     case BYTES:
         vs_bytes_ref(bytes, x, n);
@@ -192,7 +208,9 @@ static void run(struct vs_trial *t, const struct vs_case *self)
 {
     const struct shape *s = self->shape;
     size_t n = count(s), n_out = s->kind == CHECK_FINITE ? 2 * sizeof(int32_t) : n;
-    if (s->n_channels)
+    if (s->kind == SCATTER_ROWS)
+        vs_trial_shape(t, "%zux%zu", s->n, s->columns);
+    else if (s->n_channels)
         vs_trial_shape(t, "%zux%zux%zux%zu", s->n, s->n_channels, 2 * s->rows, 2 * s->columns);
     else
         vs_trial_shape(t, "%zu%s", n, vs_input_names[s->input]);
@@ -209,9 +227,13 @@ static void run(struct vs_trial *t, const struct vs_case *self)
     want[4] = s->kind == CHECK_FINITE ? 0 : want[4]; /* low byte of the second flag */
     for (size_t i = 0; i < n_out; i++)
         exact[i] = exact_value(s, x, y, want, i);
-    struct job job = {
-        s,   vs_trial_upload(t, x, n), vs_trial_upload(t, y, n), vs_trial_buffer(t, n + 8), bytes,
-        host};
+    struct job job = {.shape = s,
+                      .x = vs_trial_upload(t, x, n),
+                      .y = vs_trial_upload(t, y, n),
+                      .bytes = vs_trial_buffer(t, n + 8),
+                      .slots = vs_trial_ints(t, slots, N_SLOTS),
+                      .host_bytes = bytes,
+                      .host = host};
     vs_trial_compare(t, &(struct vs_trial_op){.launch = launch,
                                               .job = &job,
                                               .n = n_out,
@@ -244,6 +266,7 @@ const struct vs_case vs_cases_pointwise[] = {
     {"sampler renoise", run, SHAPE(SAMPLER_RENOISE, 1001, .input = VS_INPUT_HUGE), false, 1},
     {"patchify", run, SHAPE(PATCHIFY, 2, 5, 3, 4), true, 0},
     {"unpatchify", run, SHAPE(UNPATCHIFY, 2, 5, 3, 4), true, 0},
+    {"scatter rows", run, SHAPE(SCATTER_ROWS, ROWS_PER_SLOT *N_SLOTS, .columns = 37), true, 0},
     {"channels last", run, SHAPE(CHANNELS_LAST, 2, 16, 3, 5), true, 0.5},
     {"channels first", run, SHAPE(CHANNELS_FIRST, 2, 16, 3, 5), true, 2},
     {"bytes", run, SHAPE(BYTES, 2003), true, 0},
