@@ -3,11 +3,11 @@
  * program.c - building kernels, once per source and options. */
 #include "cl/program.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cl/alloc.h"
+#include "cl/kernel_dir.h"
 #include "cl/opencl.h"
 #include "cl/program_cache.h"
 
@@ -22,27 +22,6 @@ struct vs_program {
 /* No option relaxes arithmetic: see "Rules for kernel authors" in kernels/NUMERICS.md. -w, since
  * some drivers print warnings to the user's terminal. */
 static const char fixed_options[] = "-cl-std=CL1.2 -w";
-
-static char *read_text(const char *path)
-{
-    char *text = NULL;
-    FILE *file = fopen(path, "rb");
-    if (!file || fseek(file, 0, SEEK_END) != 0)
-        goto fail;
-    long n = ftell(file);
-    rewind(file);
-    if (n < 0 || !(text = vs_alloc((size_t)n + 1, 1)))
-        goto fail;
-    if (fread(text, 1, (size_t)n, file) == (size_t)n) {
-        fclose(file);
-        return text;
-    }
-fail:
-    free(text);
-    if (file)
-        fclose(file);
-    return NULL;
-}
 
 static enum vs_status build_failure(const struct vs_context *context,
                                     const struct vs_program *program, cl_int error)
@@ -106,7 +85,8 @@ static enum vs_status program_build(struct vs_program **out, struct vs_context *
                                     const struct vs_source *source, const char *options)
 {
     enum vs_status status = VS_OK;
-    char *path = NULL, *text = NULL, *all_options = NULL, key[65];
+    char *text = NULL, *all_options = NULL, key[65];
+    const char *used = source->text;
     const char *folder = getenv("VS_KERNEL_DIR");
     struct vs_program *program = vs_alloc(1, sizeof *program);
     *out = NULL;
@@ -116,33 +96,21 @@ static enum vs_status program_build(struct vs_program **out, struct vs_context *
     }
     program->source = source;
     if (folder) {
-        path = vs_format("%s/%s", folder, source->name);
-        if (!path || !(text = read_text(path))) {
-            status = vs_fail(VS_ERROR_RUNTIME, "VS_KERNEL_DIR=%s: %s cannot be read", folder,
-                             source->name);
-            goto fail;
-        }
+        VS_TRY(vs_kernel_dir_read(&text, folder, source->name));
+        used = text;
     }
-    /* Drivers differ in whether they take quotes off; only a blank makes them needed. */
-    const char *quote = folder && strpbrk(folder, " \t") ? "\"" : "";
-    all_options = vs_format("%s %s%s%s%s%s", fixed_options, options, folder ? " -I " : "", quote,
-                            folder ? folder : "", quote);
+    all_options = vs_format("%s %s", fixed_options, options);
     if (!all_options) {
         status = VS_ERROR_MEMORY;
         goto fail;
     }
-    if (folder) {
-        /* Files that the text includes may change while the text does not. */
-        VS_TRY(compile(program, context, text, all_options));
+    vs_program_cache_key(key, context, used, all_options);
+    program->program = vs_program_cache_load(context, key, all_options);
+    if (program->program) {
+        context->n_from_cache++;
     } else {
-        vs_program_cache_key(key, context, source->text, all_options);
-        program->program = vs_program_cache_load(context, key, all_options);
-        if (program->program) {
-            context->n_from_cache++;
-        } else {
-            VS_TRY(compile(program, context, source->text, all_options));
-            vs_program_cache_store(key, program->program);
-        }
+        VS_TRY(compile(program, context, used, all_options));
+        vs_program_cache_store(key, program->program);
     }
     program->next = context->programs;
     context->programs = program;
@@ -150,7 +118,6 @@ static enum vs_status program_build(struct vs_program **out, struct vs_context *
     program = NULL;
 fail:
     program_free(program);
-    free(path);
     free(text);
     free(all_options);
     return status;

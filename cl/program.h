@@ -4,7 +4,7 @@
  *
  * A program is a source and a string of -D options; each pair is built once per context. Binaries
  * are kept on disk (cl/disk_cache.h). With VS_KERNEL_DIR in the environment the text comes from
- * that folder instead of the program, and nothing is kept. */
+ * that folder instead of the program. */
 #ifndef VS_CL_PROGRAM_H
 #define VS_CL_PROGRAM_H
 
