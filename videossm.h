@@ -72,6 +72,11 @@ VS_API VS_CHECK enum vs_status vs_context_create(struct vs_context **context, co
 VS_API void vs_context_free(struct vs_context *context);
 VS_API const struct vs_device_info *vs_context_device(const struct vs_context *context);
 
+/* Proves with small known cases, in a few seconds, that the device computes as it must; the first
+ * use of a device, driver and version pays, later ones find the verdict on disk.
+ * VS_ERROR_VALIDATION names the operation that gave other bits. */
+VS_API VS_CHECK enum vs_status vs_context_selftest(struct vs_context *context);
+
 /* ---- Models ------------------------------------------------------------------------------- */
 
 /* Where the parts of a model lie. Either a folder in the release's layout, or single files, which
@@ -141,6 +146,7 @@ struct vs_generate_options {
     size_t window;          /* latent frames, counting sinks and the chunk; 0: the model's */
     int sink;               /* latent frames; -1: the model's */
     size_t horizon;         /* latent frames for the router; 0: the model's, else the length */
+    bool unsafe;            /* use a device even if it fails vs_context_selftest() */
     /* Called from vs_generator_next() as work goes on; return false to stop with
      * VS_ERROR_INTERRUPTED before the chunk is complete. May be NULL. */
     bool (*progress)(const struct vs_progress *progress, void *user);
@@ -173,8 +179,9 @@ struct vs_chunk {
 
 struct vs_generator;
 
-/* Prepares a run: encodes the prompts, uploads weights, plans and allocates all memory. model and
- * context are borrowed and must outlive the generator. */
+/* Prepares a run: tests the device, encodes the prompts, uploads weights, plans and allocates all
+ * memory. model and context are borrowed and must outlive the generator. VS_ERROR_VALIDATION for a
+ * device that gives other bits than it must, unless options->unsafe. */
 VS_API VS_CHECK enum vs_status vs_generator_create(struct vs_generator **generator,
                                                    struct vs_context *context,
                                                    const struct vs_model *model,

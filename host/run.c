@@ -99,6 +99,13 @@ fail:
     return status;
 }
 
+/* --unsafe: a device that fails is used all the same, and told about. */
+static void warn_unsafe(struct host_progress *progress, struct vs_context *context)
+{
+    if (vs_context_selftest(context) == VS_ERROR_VALIDATION)
+        host_progress_note(progress, "warning", "warning: --unsafe: %s", vs_error_message());
+}
+
 static enum vs_status run_generator(struct job *job, const struct host_run *run,
                                     const struct vs_model *model,
                                     const struct vs_generate_options *options,
@@ -110,6 +117,8 @@ static enum vs_status run_generator(struct job *job, const struct host_run *run,
     VS_TRY(vs_context_create(&context, run->device));
     host_progress_begin(job->progress, video, options->seed, seed_drawn,
                         vs_context_device(context)->name);
+    if (run->unsafe)
+        warn_unsafe(job->progress, context);
     VS_TRY(vs_generator_create(&generator, context, model, options));
     host_signals_install(); /* again: the device's compiler may have taken the signals */
     host_progress_start(job->progress);
@@ -164,6 +173,7 @@ enum vs_status host_run_video(const struct host_run *run, const struct vs_model 
     enum host_progress_mode mode =
         run->quiet ? HOST_PROGRESS_NONE : (enum host_progress_mode)run->progress;
     *told = false;
+    options->unsafe = run->unsafe;
     options->progress = on_progress;
     options->user = &job;
     VS_TRY(vs_video_plan(&video, model, options));

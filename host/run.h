@@ -14,6 +14,7 @@ struct host_run {
     const char *device;
     int progress; /* enum host_progress_mode */
     bool quiet;
+    bool unsafe;
 };
 
 /* Entries for an option table whose struct `type` holds a struct host_run named `member`. */
@@ -48,7 +49,10 @@ struct host_run {
     {HOST_CHOICE, 0, "progress", HOST_PROGRESS_WORDS,                                              \
      "auto: a live line on a terminal, else plain lines; json: one object a line, for programs; "  \
      "none. All on standard error.", offsetof(type, member.progress)},                             \
-    {HOST_FLAG, 'q', "quiet", NULL, "Print errors only.", offsetof(type, member.quiet)}
+    {HOST_FLAG, 'q', "quiet", NULL, "Print errors only.", offsetof(type, member.quiet)},           \
+    {HOST_FLAG, 0, "unsafe", NULL,                                                                 \
+     "Use a device even if its self-test says that it computes wrongly.",                          \
+     offsetof(type, member.unsafe)}
 
 /* Checks what can be checked without a model: the outputs' names. */
 VS_CHECK enum vs_status host_run_check(const struct host_run *run);

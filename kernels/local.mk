@@ -71,6 +71,9 @@ kernels_libkernels_la_SOURCES += \
 	kernels/validate/cases_pointwise.c kernels/validate/cases_large.c
 kernel_files += kernels/validate/validate.cl
 
+# a device's known-answer test
+kernels_libkernels_la_SOURCES += kernels/selftest.c kernels/selftest.h
+
 # All OpenCL C as strings, #include lines resolved; see tools/embed.awk.
 nodist_kernels_libkernels_la_SOURCES = kernels/sources.c kernels/sources.h
 BUILT_SOURCES += kernels/sources.c kernels/sources.h

@@ -162,6 +162,8 @@ enum vs_status vs_generator_create(struct vs_generator **out, struct vs_context 
     g->model = model;
     g->options = *options;
     VS_TRY(vs_video_plan(&g->info, model, options));
+    if (!options->unsafe)
+        VS_TRY(vs_context_selftest(context));
     VS_TRY(encode_texts(g, options->prompts, options->n_prompts));
     g->text_in_force = g->n_texts;
     /* The texts are copied; what was given may go. */

@@ -83,6 +83,12 @@ float *check_nans(size_t n)
     return values;
 }
 
+bool check_affordable(double n_products)
+{
+    const char *sizes = getenv("VS_TEST_SIZES");
+    return !sizes || strcmp(sizes, "tiny") != 0 || n_products <= 8192;
+}
+
 struct check_buffer check_upload(const float *host, size_t n)
 {
     struct check_buffer result = {.n = n};

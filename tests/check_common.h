@@ -35,6 +35,10 @@ float check_gauss(void);                     /* about N(0, 1) */
 float *check_floats(size_t n, float scale);  /* n values, N(0, scale); freed by the caller */
 float *check_nans(size_t n);
 
+/* Whether a case of about that many multiplications is to be run. Always, but under
+ * VS_TEST_SIZES=tiny, for interpreters of OpenCL, only up to a few thousand. */
+bool check_affordable(double n_products);
+
 /* A device buffer with n values of host (NULL: NaN) at an odd offset between guards. */
 struct check_buffer {
     struct vs_buffer *buffer;

@@ -54,6 +54,8 @@ START_TEST(variants_equal_oracle)
     size_t n_k = t->n_in * t->kernel[0] * t->kernel[1] * t->kernel[2];
     size_t n_x = t->n_frames * t->height * t->width * t->n_in;
     size_t n_past = t->n_past * t->height * t->width * t->n_in;
+    if (!check_affordable((double)(n_x * t->n_out * n_k / t->n_in)))
+        return;
     float *weight = check_floats(t->n_out * n_k, 1), *bias = check_floats(t->n_out, 1);
     float *x = check_floats(n_x, 1), *past = check_floats(n_past, 1);
     struct vs_conv_weight packed;

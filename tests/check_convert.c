@@ -23,6 +23,8 @@ static void random_bytes(uint8_t *bytes, size_t n)
 static void compare(const uint8_t *data, enum vs_dtype dtype, size_t n_rows, size_t n_columns)
 {
     size_t n = n_rows * n_columns;
+    if (!check_affordable((double)n))
+        return;
     struct vs_weight weight;
     float *want = check_nans(n);
     vs_dtype_widen(want, data, dtype, n);

@@ -48,6 +48,8 @@ struct problem {
 static void compare(const struct problem *p)
 {
     size_t m = p->m, n = p->n, k = p->k;
+    if (!check_affordable((double)m * (double)n * (double)k))
+        return;
     size_t n_gates = p->rows_per_gate ? (m + p->rows_per_gate - 1) / p->rows_per_gate : 1;
     uint8_t *matrix = random_matrix(p->dtype, n * k);
     float *x = check_floats(m * k, 1), *bias = check_floats(n, 1), *wide = check_nans(n * k);

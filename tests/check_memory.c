@@ -138,6 +138,8 @@ static void free_tokens(struct tokens *t)
 static void compare_update(struct tokens *t)
 {
     struct vs_memory_update update = t->update;
+    if (!check_affordable(8.0 * (double)(update.n_rows * t->width * update.head_dim)))
+        return;
     size_t n_state = t->width * update.head_dim, n_rows = update.n_rows, per_slot = 11;
     float *want = check_nans(n_state);
     memcpy(want, t->state, n_state * sizeof *want);
@@ -268,6 +270,8 @@ START_TEST(read_equals_oracle)
     struct vs_memory_read read = {
         .n_rows = 11, .n_heads = N_HEADS, .head_dim = dim, .rows_per_frame = 4, .eps = 1e-6f};
     static const float state_scale[] = {1, 1e-3f, 0}; /* 0: before the first eviction */
+    if (!check_affordable((double)(n * dim)))
+        return;
     float *q = check_floats(n, 1), *g = check_floats(n, 1), *local = check_floats(n, 1);
     float *weight = check_floats(dim, 1), *gamma = check_floats(3 * width, 1);
     vs_unit_ref(q, q, 11 * N_HEADS, dim, 1e-6f);

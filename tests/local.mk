@@ -15,6 +15,37 @@ nodist_EXTRA_tests_check_program_cache_SOURCES = force_cxx_link.cc
 tests_check_program_cache_CFLAGS = $(tests_cflags)
 tests_check_program_cache_LDADD = $(tests_ldadd)
 
+# the self-test of devices
+dist_check_SCRIPTS += tests/cli-selftest.sh
+TESTS += tests/cli-selftest.sh
+
+# one video as hashes, for make check-device
+noinst_PROGRAMS += tests/hash-video
+tests_hash_video_SOURCES = tests/hash_video.c
+nodist_EXTRA_tests_hash_video_SOURCES = force_cxx_link.cc
+tests_hash_video_CFLAGS = $(AM_CFLAGS)
+tests_hash_video_LDADD = models/libmodels.la
+
+# make check-device: every family on every runtime, and videos with the stored hashes; refuses to
+# skip. make check-long: longer videos. With -j the runtimes run side by side.
+EXTRA_DIST += tests/hashes
+dist_check_SCRIPTS += tests/check_device.sh
+check_device = srcdir=$(srcdir) sh $(srcdir)/tests/check_device.sh
+check_device_families = check-device-pocl check-device-intel check-device-rusticl \
+	check-device-oclgrind
+check_device_hashes = check-hashes-pocl check-hashes-intel check-hashes-rusticl
+check_device_built = videossm-cl$(EXEEXT) $(check_PROGRAMS) tests/hash-video$(EXEEXT)
+$(check_device_families): $(check_device_built)
+	$(check_device) families $(@:check-device-%=%)
+$(check_device_hashes): $(check_device_built)
+	$(check_device) hashes $(@:check-hashes-%=%) $(srcdir)/tests/hashes/demo-3s.txt
+check-long-pocl check-long-intel: $(check_device_built)
+	$(check_device) hashes $(@:check-long-%=%) $(srcdir)/tests/hashes/demo-10s.txt
+check-device: $(check_device_families) $(check_device_hashes)
+check-long: check-long-pocl check-long-intel
+.PHONY: check-device check-long check-long-pocl check-long-intel $(check_device_families) \
+	$(check_device_hashes)
+
 # norm
 check_PROGRAMS += tests/check_norm
 TESTS += tests/check_norm

@@ -1,0 +1,113 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# check_device.sh - every family of kernels, and whole videos, on one real OpenCL implementation.
+#
+#   check_device.sh families RUNTIME     check_<family>, all variants against the oracles
+#   check_device.sh hashes RUNTIME FILE  videos whose hashes must be those of FILE
+#
+# Run in the build folder; srcdir is the source folder, RUNTIME a name of tools/runtimes.sh. Nothing
+# is skipped: a runtime that is missing fails, and so does another device than the one asked for.
+# Under oclgrind sizes are tiny, and a race, an access out of bounds or the use of a value never
+# written fails too. Ends with `N passed, M failed`.
+set -u
+: "${srcdir:=.}"
+what=${1:?families or hashes}
+runtime=${2:?name of a runtime}
+n_passed=0
+n_failed=0
+work=$(mktemp -d "${TMPDIR:-/tmp}/check-device.XXXXXX") || exit 1
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+
+lines=$(sh "$srcdir/tools/runtimes.sh" env "$runtime") || exit 1
+eval "$lines"
+unset VS_TEST_DEVICE VS_KERNEL_DIR VS_TEST_SIZES
+case $runtime in
+pocl) platform="Portable Computing Language" ;;
+intel) platform="Intel(R) OpenCL" ;;
+rusticl) platform="rusticl" ;;
+oclgrind)
+    platform="Oclgrind"
+    # Its check for values never written knows no "freeze", which the optimiser makes; programs
+    # built without it have no business in the user's cache.
+    VS_TEST_SIZES=tiny
+    OCLGRIND_BUILD_OPTIONS=-cl-opt-disable
+    XDG_CACHE_HOME=$work/cache
+    export VS_TEST_SIZES OCLGRIND_BUILD_OPTIONS XDG_CACHE_HOME
+    ;;
+esac
+
+# result NAME STATUS SECONDS LOG
+result() {
+    if [ "$2" = 0 ]; then
+        echo "PASS: $runtime $1 ($3 s)"
+    else
+        echo "FAIL: $runtime $1 ($3 s)"
+        tail -n 25 "$4" | sed 's/^/    /'
+    fi
+}
+
+./videossm-cl devices >"$work/devices" 2>&1
+if [ "$(grep -c '^Platform' "$work/devices")" != 1 ] || ! grep -qF "$platform" "$work/devices"; then
+    echo "FAIL: $runtime is not the one platform there is:"
+    cat "$work/devices"
+    exit 1
+fi
+
+# family NAME: runs tests/check_NAME and adds up what it says.
+family() {
+    log=$work/$1.log
+    began=$(date +%s)
+    status=0
+    if [ "$runtime" = oclgrind ]; then
+        OCLGRIND_LOG=$work/$1.oclgrind
+        export OCLGRIND_LOG
+        : >"$OCLGRIND_LOG"
+    fi
+    "tests/check_$1" >"$log" 2>&1 || status=1
+    counts=$(sed -n 's/.*Checks: \([0-9]*\), Failures: \([0-9]*\), Errors: \([0-9]*\).*/\1 \2 \3/p' \
+        "$log" | tail -n 1)
+    # A program that ended before it said anything has failed.
+    # shellcheck disable=SC2086
+    set -- "$1" ${counts:-1 1 0}
+    n_bad=$(($3 + $4))
+    if [ "$runtime" = oclgrind ] && [ -s "$OCLGRIND_LOG" ]; then
+        cat "$OCLGRIND_LOG" >>"$log"
+        n_bad=$((n_bad + 1))
+        set -- "$1" $(($2 + 1))
+    fi
+    [ $status = 0 ] || [ $n_bad != 0 ] || n_bad=1
+    [ $n_bad = 0 ] || status=1
+    n_passed=$((n_passed + $2 - n_bad))
+    n_failed=$((n_failed + n_bad))
+    result "$1" $status $(($(date +%s) - began)) "$log"
+}
+
+# hashes FILE: each line names memory, seconds and what the video must hash to.
+hashes() {
+    [ -s "$1" ] || { echo "FAIL: $1 holds no hashes"; n_failed=1; return; }
+    while read -r memory seconds want; do
+        began=$(date +%s)
+        log=$work/$memory.log
+        tests/hash-video "$srcdir/models/demo" "$seconds" "$memory" >"$log" 2>&1
+        status=1
+        [ "$(cat "$log")" = "$memory $seconds $want" ] && status=0
+        echo "    wanted: $memory $seconds $want" >>"$log"
+        n_passed=$((n_passed + 1 - status))
+        n_failed=$((n_failed + status))
+        result "video, $memory, $seconds s" $status $(($(date +%s) - began)) "$log"
+    done <"$1"
+}
+
+case $what in
+families)
+    for name in norm gemm attention memory rope conv pointwise pixels convert; do
+        family $name
+    done
+    ;;
+hashes) hashes "${3:?file of hashes}" ;;
+*) echo "check_device.sh: families or hashes, not '$what'" >&2; exit 1 ;;
+esac
+echo "$n_passed passed, $n_failed failed"
+[ "$n_failed" = 0 ] && [ "$n_passed" != 0 ]
