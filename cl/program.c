@@ -3,10 +3,12 @@
  * program.c - building kernels, once per source and options. */
 #include "cl/program.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cl/alloc.h"
+#include "cl/device.h"
 #include "cl/kernel_dir.h"
 #include "cl/opencl.h"
 #include "cl/program_cache.h"
@@ -123,6 +125,19 @@ fail:
     return status;
 }
 
+/* For tests: which variants are built on which class of device. */
+static void trace(const struct vs_context *context, const struct vs_program *program,
+                  const char *name)
+{
+    const char *path = getenv("VS_TRACE_BUILDS");
+    FILE *file = path ? fopen(path, "a") : NULL;
+    if (!file)
+        return;
+    fprintf(file, "%s %s %s %s\n", vs_device_type_name(context->info.type),
+            program->source->name, name, program->options);
+    fclose(file);
+}
+
 enum vs_status vs_kernel_get(struct vs_kernel **out, struct vs_context *context,
                              const struct vs_source *source, const char *name,
                              const char *options)
@@ -155,6 +170,7 @@ enum vs_status vs_kernel_get(struct vs_kernel **out, struct vs_context *context,
     }
     kernel->next = program->kernels;
     program->kernels = kernel;
+    trace(context, program, name);
     *out = kernel;
     return VS_OK;
 fail:

@@ -4,7 +4,8 @@
  *
  * A program is a source and a string of -D options; each pair is built once per context. Binaries
  * are kept on disk (cl/disk_cache.h). With VS_KERNEL_DIR in the environment the text comes from
- * that folder instead of the program. */
+ * that folder instead of the program. With VS_TRACE_BUILDS each kernel's first use appends a line
+ * `class-of-device source kernel options` to the file of that name. */
 #ifndef VS_CL_PROGRAM_H
 #define VS_CL_PROGRAM_H
 

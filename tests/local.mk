@@ -257,3 +257,7 @@ installcheck-local:
 	$(CC) -I$(includedir) -o tests/installed$(EXEEXT) $(top_srcdir)/tests/installed.c \
 	  $(CFLAGS) $(VS_SANITIZE) -L$(libdir) -lvideossm -Wl,-rpath,$(libdir)
 	tests/installed$(EXEEXT) $(pkgdatadir)/demo
+
+# kernel_variants.txt against what the launchers build
+dist_check_SCRIPTS += tests/check_variants.sh
+TESTS += tests/check_variants.sh

@@ -1,0 +1,333 @@
+# SPDX-License-Identifier: Apache-2.0
+"""gpu_compilers.py - three vendors' compilers without their GPUs, and what their output says.
+
+Every compiler here turns OpenCL C into machine code of one chip and reports for each kernel its
+registers, spills and memory, how many fma, mul and add instructions there are, and what breaks the
+rules of kernels/NUMERICS.md. Integer division is built from floating-point instructions on AMD and
+Intel; these are recognised (by their constants, by the rounding mode) and left out of all counts.
+"""
+import glob
+import os
+import re
+import shutil
+import subprocess
+from collections import Counter
+
+OPTIONS = ["-cl-std=CL1.2"]  # as in cl/program.c
+BITCODE = "/usr/lib/x86_64-linux-gnu/amdgcn/bitcode"
+LIBCLC = "/usr/lib/clc/nvptx64--nvidiacl.bc"
+
+FAST_FLAGS = re.compile(r" = (?:tail )?(?:f\w+|call|select|phi)\b[^%@]*"
+                        r"\b(fast|nnan|ninf|nsz|arcp|contract|afn|reassoc)\b")
+FLOAT_OP = re.compile(r" = (?:tail )?(fadd|fsub|fmul|fdiv|frem|call) [^%@]*?"
+                      r"(?:<(\d+) x float>|\bfloat\b)(?: @(llvm\.[a-z0-9_.]+))?")
+# minnum and maxnum come from conversions to small integers; calls of fmin are found in the source.
+EXACT_INTRINSICS = {"fma", "rint", "floor", "trunc", "round", "fabs", "copysign", "vector",
+                    "experimental", "minnum", "maxnum"}
+NEGATION = re.compile(r" = fsub [^%]*0\.0+e\+00")
+AMD_DIVISION = re.compile(r"0x(4f800000|cf800000|5f7ffffc|2f800000|4f7ffffe)")
+
+
+class CompileError(Exception):
+    """A compiler refused; the text is its first complaint."""
+
+
+class Kernel:
+    """What became of one kernel."""
+
+    def __init__(self, name):
+        self.name = name
+        self.registers = self.private = self.local = "-"
+        self.spills = 0
+        self.counts = Counter()  # fma, mul, add in the machine code
+        self.findings = []
+
+
+def run(command, **kwargs):
+    """Output of a command; a failure is a CompileError."""
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", **kwargs)
+    output = done.stdout + done.stderr
+    if done.returncode:
+        lines = [line for line in output.splitlines() if "error" in line.lower()]
+        raise CompileError((lines or output.splitlines() or ["no message"])[0].strip())
+    return output
+
+
+def check_ir(text):
+    """Counts of LLVM IR (lanes of fma, mul, add) and what in it may change bits."""
+    counts, findings = Counter(), []
+    for line in text.splitlines():
+        flag = FAST_FLAGS.search(line)
+        if flag:
+            findings.append("LLVM IR lets the compiler change bits: " + flag.group(1))
+        if "llvm.fmuladd" in line and " = " in line:
+            findings.append("LLVM IR leaves a*b+c to the compiler (fmuladd)")
+            continue
+        op = FLOAT_OP.search(line)
+        if not op or NEGATION.search(line):
+            continue
+        what, lanes, intrinsic = op.group(1), int(op.group(2) or 1), op.group(3)
+        if what in ("fdiv", "frem"):
+            findings.append("inexact " + what)
+        elif what == "call" and intrinsic:
+            name = intrinsic.split(".")[1]
+            if name not in EXACT_INTRINSICS:
+                findings.append("inexact function " + intrinsic)
+            counts[name] += lanes
+        elif what != "call":
+            counts[{"fmul": "mul"}.get(what, "add")] += lanes
+    return counts, findings
+
+
+def check_fusing(kernels, ir_counts):
+    """Fused: more fma than the IR has, and fewer products or sums. Unfused: no fma where the IR has
+    some. Code generators copy and merge whole blocks, so the counts alone may differ."""
+    counts = sum((kernel.counts for kernel in kernels), Counter())
+    if counts["fma"] > ir_counts["fma"] and (
+            counts["mul"] < ir_counts["mul"] or counts["add"] < ir_counts["add"]):
+        kernels[0].findings.append(
+            "fused: fma, mul, add are {fma}, {mul}, {add}".format_map(counts) +
+            " but {fma}, {mul}, {add} in LLVM IR".format_map(ir_counts))
+    if ir_counts["fma"] and not counts["fma"]:
+        kernels[0].findings.append("no fma instruction: fma is done in software")
+
+
+def clang_ir(source, folder, target, extra, options):
+    path = os.path.join(folder, "kernel.ll")
+    run(["clang-15", "-x", "cl", *OPTIONS, "-O3", "-Xclang", "-finclude-default-header", "-w",
+         "-target", target, *extra, *options, "-S", "-emit-llvm", "-o", path, source])
+    with open(path) as file:
+        return path, file.read()
+
+
+class Amd:
+    vendor = "amd"
+    flushing_options = ["-cl-denorms-are-zero"]
+
+    def __init__(self, chip):
+        self.chip, self.takes_all = chip, chip == "gfx1030"
+        # This clang gives a kernel of gfx1100 at most 128 of the chip's 256 registers, so spills
+        # say nothing there; gfx1030, of as many registers, stands in.
+        self.spills_count = chip != "gfx1100"
+
+    def missing(self):
+        for tool in ("clang-15", "llc-15"):
+            if not shutil.which(tool):
+                return tool
+        return None if os.path.exists(BITCODE + "/opencl.bc") else "rocm-device-libs"
+
+    def version(self):
+        return run(["clang-15", "--version"]).splitlines()[0]
+
+    def libraries(self):
+        if self.chip != "gfx1100":
+            return ["--rocm-device-lib-path=" + BITCODE]
+        # The bitcode package knows no gfx1100; that of the closest chip is the same where it
+        # matters here (fma, conversions, vector loads).
+        names = ("opencl", "ocml", "ockl", "oclc_correctly_rounded_sqrt_on", "oclc_daz_opt_off",
+                 "oclc_finite_only_off", "oclc_isa_version_1036", "oclc_unsafe_math_off",
+                 "oclc_wavefrontsize64_off", "oclc_abi_version_400")
+        flags = ["-nogpulib"]
+        for name in names:
+            flags += ["-Xclang", "-mlink-builtin-bitcode", "-Xclang", f"{BITCODE}/{name}.bc"]
+        return flags
+
+    def compile(self, source, folder, options):
+        ir_path, ir = clang_ir(source, folder, "amdgcn-amd-amdhsa",
+                               ["-mcpu=" + self.chip, *self.libraries()], options)
+        assembly = os.path.join(folder, "kernel.s")
+        run(["llc-15", "-O3", ir_path, "-o", assembly])
+        with open(assembly) as file:
+            text = file.read()
+        kernels = [self.read(*match.groups()) for match in re.finditer(
+            r"^(\w+):\s*; @\1\n(.*?^\s*\.end_amdhsa_kernel)", text, re.M | re.S)]
+        for kernel in kernels:
+            meta = next(item for item in re.split(r"^  - ", text, flags=re.M)
+                        if re.search(r"^    \.name: +" + kernel.name + "$", item, re.M))
+            number = {key: int(value) for key, value in re.findall(r"^    \.(\w+): +(\d+)$",
+                                                                   meta, re.M)}
+            kernel.registers = number["vgpr_count"]
+            kernel.spills = number["vgpr_spill_count"]
+            kernel.private = number["private_segment_fixed_size"]
+            kernel.local = number["group_segment_fixed_size"]
+        ir_counts, findings = check_ir(ir)
+        kernels[0].findings += findings
+        check_fusing(kernels, ir_counts)
+        return kernels
+
+    @staticmethod
+    def read(name, body):
+        kernel = Kernel(name)
+        if not re.search(r"\.amdhsa_float_denorm_mode_32 3\b", body):
+            kernel.findings.append("denormals are flushed (float_denorm_mode_32)")
+        if re.search(r"\bs_swappc_b64\b", body):
+            kernel.findings.append("a function is called, not inlined")
+        for line in body.splitlines():
+            if AMD_DIVISION.search(line):
+                continue
+            for part in line.split("::"):
+                op = re.match(r"\s*v_(pk_|dual_)?(add|subrev|sub|mul|fma|mac|mad)\w*?_f32", part)
+                if not op:
+                    continue
+                what = {"sub": "add", "subrev": "add", "mac": "fma", "mad": "fma"}.get(
+                    op.group(2), op.group(2))
+                kernel.counts[what] += 2 if op.group(1) == "pk_" else 1
+                if op.group(2) in ("mac", "mad"):
+                    kernel.findings.append("v_" + op.group(2) + ": rounds twice and flushes")
+        return kernel
+
+
+class Nvidia:
+    vendor = "nvidia"
+    # This clang takes no notice of -cl-denorms-are-zero for NVIDIA.
+    flushing_options = ["-Xclang", "-fdenormal-fp-math-f32=preserve-sign"]
+
+    def __init__(self, chip, ptxas):
+        self.chip, self.takes_all, self.spills_count = chip, chip == "sm_90", True
+        self.ptxas = ptxas
+
+    def missing(self):
+        for tool in ("clang-15", "llc-15"):
+            if not shutil.which(tool):
+                return tool
+        if not os.path.exists(LIBCLC):
+            return "libclc-15"
+        return None if self.ptxas else "ptxas (tools/get_ptxas.sh)"
+
+    def version(self):
+        return run([self.ptxas, "--version"]).splitlines()[-1]
+
+    def compile(self, source, folder, options):
+        # This clang knows chips up to sm_86; ptxas takes their PTX to any later one.
+        ir_path, ir = clang_ir(source, folder, "nvptx64-nvidia-nvcl",
+                               ["-Xclang", "-mlink-builtin-bitcode", "-Xclang", LIBCLC,
+                                "-Xclang", "-target-feature", "-Xclang", "+ptx70",
+                                "-Xclang", "-target-cpu", "-Xclang", "sm_80"], options)
+        path = os.path.join(folder, "kernel.ptx")
+        run(["llc-15", "-O3", "-mcpu=sm_80", "-mattr=+ptx70", ir_path, "-o", path])
+        with open(path) as file:
+            ptx = re.sub(r"^\.target .*", ".target sm_80", file.read(), flags=re.M)
+        with open(path, "w") as file:
+            file.write(ptx)
+        log = run([self.ptxas, "-v", "-arch=" + self.chip, path, "-o", path + ".cubin"])
+        kernels = [self.read(*match.groups()) for match in re.finditer(
+            r"Compiling entry function '(\w+)'(.*?)(?=Compiling entry|\Z)", log, re.S)]
+        for kernel in kernels:
+            body = re.search(r"\.entry " + kernel.name + r"\(.*?^}", ptx, re.M | re.S).group(0)
+            self.check_ptx(kernel, body)
+        for body in re.findall(r"^\.func\b.*?^}", ptx, re.M | re.S):
+            self.check_ptx(kernels[0], body)  # a function that several kernels may call
+        ir_counts, findings = check_ir(ir)
+        kernels[0].findings += findings
+        check_fusing(kernels, ir_counts)
+        return kernels
+
+    @staticmethod
+    def check_ptx(kernel, body):
+        """ptxas never fuses instructions that name their rounding."""
+        for op in re.findall(r"^\s*(?:@\S+ )?([a-z0-9]+(?:\.[a-z0-9]+)*\.f32)\b", body, re.M):
+            parts = op.split(".")
+            if "ftz" in parts:
+                kernel.findings.append("denormals are flushed: " + op)
+            if "approx" in parts or parts[0] in ("div", "sqrt", "rcp"):
+                kernel.findings.append("inexact " + op)
+            if parts[0] in ("add", "sub", "mul", "fma", "mad"):
+                if "rn" not in parts:
+                    kernel.findings.append("may be fused: " + op)
+                kernel.counts[{"sub": "add", "mad": "fma"}.get(parts[0], parts[0])] += 1
+
+    @staticmethod
+    def read(name, log):
+        kernel = Kernel(name)
+
+        def number(pattern):
+            match = re.search(pattern, log)
+            return int(match.group(1)) if match else 0
+        kernel.registers = number(r"Used (\d+) registers")
+        kernel.spills = number(r"(\d+) bytes spill stores") + number(r"(\d+) bytes spill loads")
+        kernel.private = number(r"(\d+) bytes stack frame")
+        kernel.local = number(r"(\d+) bytes smem")
+        return kernel
+
+
+class Intel:
+    vendor = "intel"
+    flushing_options = ["-cl-denorms-are-zero"]
+
+    def __init__(self, chip):
+        self.chip, self.takes_all, self.spills_count = chip, chip == "dg2", True
+
+    def missing(self):
+        return None if shutil.which("ocloc") else "ocloc (intel-opencl-icd)"
+
+    def version(self):
+        lines = run(["dpkg-query", "-W", "-f", "${Version}", "intel-opencl-icd"]) \
+            if shutil.which("dpkg-query") else ""
+        return "ocloc " + lines
+
+    def compile(self, source, folder, options):
+        dump = os.path.join(folder, "dump", "")
+        environment = dict(os.environ, IGC_ShaderDumpEnable="1", IGC_DumpToCustomDir=dump,
+                           IGC_ShaderDumpFilter=r".*(\.asm|codegen.*\.ll)$")
+        log = run(["ocloc", "compile", "-file", source, "-device", self.chip, "-options",
+                   " ".join(OPTIONS + options), "-out_dir", folder], env=environment)
+        spilled = dict(re.findall(r"kernel (\w+) +compiled .* spilled around (\d+)", log))
+        by_name = {}
+        for path in sorted(glob.glob(dump + "*.asm"), key=self.attempt):
+            # A kernel that spilled is compiled again; the last attempt counts.
+            with open(path) as file:
+                text = file.read()
+            name = re.search(r"^//\.kernel (\S+)", text, re.M).group(1).strip('"')
+            by_name[name] = self.read(name, text, self.codegen_counts(dump, path, name))
+            by_name[name].spills = int(spilled.get(name, 0))
+        kernels = list(by_name.values())
+        if not kernels:
+            raise CompileError("the compiler gave no assembly")
+        return kernels
+
+    @staticmethod
+    def attempt(path):
+        match = re.search(r"_(\d+)_simd\d+_entry", path)
+        return int(match.group(1)) if match else 0
+
+    def codegen_counts(self, dump, asm_path, name):
+        attempt = self.attempt(asm_path)
+        pattern = f"*_codegen_{attempt}.ll" if attempt else "*_codegen.ll"
+        for path in glob.glob(dump + pattern):
+            with open(path) as file:
+                body = re.search(r"^define [^\n]*@" + name + r"\(.*?^}", file.read(), re.M | re.S)
+            if body:
+                return check_ir(body.group(0))[0]
+        return None
+
+    @staticmethod
+    def read(name, text, ir_counts):
+        kernel = Kernel(name)
+        simd = re.search(r"^//\.full_options.*", text, re.M)
+        kernel.registers = int(re.search(r"numGRF=(\d+)", text).group(1))
+        mode = re.search(r"\bor \(1\|M0\)\s+cr0\S*\s+cr0\S*\s+(0x[0-9A-F]+)", text)
+        if simd and (not mode or not int(mode.group(1), 16) & 0x80):
+            kernel.findings.append("denormals are flushed (cr0)")
+        exact = True
+        for line in text.splitlines():
+            if re.search(r"\bxor \(1\|M0\)\s+cr0.*\b0x30\b", line):
+                exact = not exact  # rounding to zero and back: integer division
+            op = re.match(r"\s*(?:\([^)]*\)\s*)*(mad|add|mul|math\.\w+)\s.*\(\d+\|M0\).*:f\b", line)
+            if not op or not exact:
+                continue
+            kernel.counts["fma" if op.group(1) == "mad" else op.group(1)] += 1
+        if ir_counts is not None:
+            check_fusing([kernel], ir_counts)
+        return kernel
+
+
+def find_ptxas(cache):
+    candidates = [shutil.which("ptxas"), "/usr/local/cuda/bin/ptxas", os.path.join(cache, "ptxas")]
+    return next((path for path in candidates if path and os.access(path, os.X_OK)), None)
+
+
+def all_targets(cache):
+    ptxas = find_ptxas(cache)
+    return ([Amd(chip) for chip in ("gfx906", "gfx90a", "gfx1030", "gfx1100")] +
+            [Intel(chip) for chip in ("tgllp", "dg2", "pvc")] +
+            [Nvidia(chip, ptxas) for chip in ("sm_80", "sm_90")])
