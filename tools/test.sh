@@ -4,9 +4,8 @@
 # test.sh - installs what the tests need and runs them all.
 #
 # sh tools/test.sh      1 make check, 2 make distcheck, 3 make check under AddressSanitizer and
-# UBSan, 4 three minutes of fuzzing, 5 the compilers of three vendors' GPUs. Builds lie in
-# build-test/; may be run again. The last line is `N passed, M failed`, counting Check's checks,
-# golden cases and scripts of all runs.
+# UBSan, 4 three minutes of fuzzing. Builds lie in build-test/; may be run again. The last line is
+# `N passed, M failed`, counting Check's checks, golden cases and scripts of all runs.
 set -u
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/tools/packages.sh"
@@ -109,26 +108,6 @@ build fuzz --enable-fuzzing --disable-shared CC=clang CXX=clang++ CFLAGS='-O1 -g
     tail -n 12 "$builds/fuzz.log"
     result "fuzz targets, 180 seconds" $status
 }
-
-step "GPU compilers, offline"
-# shellcheck disable=SC2086
-install_packages $gpu_packages || echo "not all of them can be installed"
-sh "$root/tools/get_ptxas.sh" "$builds/plain/offline-cache" || echo "no ptxas"
-(cd "$builds/plain" && srcdir=$root sh "$root/tests/check_variants.sh" all) \
-    >"$builds/variants.log" 2>&1
-status=$?
-[ $status = 0 ] || tail -n 30 "$builds/variants.log"
-result "kernel_variants.txt names what is built" $status
-(cd "$builds/plain" && python3 "$root/tools/check_offline.py" --root "$root") \
-    >"$builds/offline.log" 2>&1
-status=$?
-grep -E '^SKIP|FAIL' "$builds/offline.log"
-tail -n 1 "$builds/offline.log"
-if [ $status = 77 ]; then
-    echo "SKIP: a GPU compiler is missing, its chips were not checked"
-else
-    result "every kernel compiled for GPUs" $status
-fi
 
 step "all tests"
 echo "$passed passed, $failed failed"
