@@ -53,7 +53,8 @@ static size_t n_blocks(const struct variant *variant, size_t n_queries)
 /* Large blocks read keys and values less often, but waste lanes past the last query and may leave
  * cores without work. Reading is worth about an eighth of the lanes. Drivers without vectors take
  * minutes to compile a tile, so they get the plain variant. */
-static size_t choose(const struct vs_context *context, const struct vs_attention *attention)
+size_t vs_attention_variant_chosen(const struct vs_context *context,
+                                   const struct vs_attention *attention)
 {
     const struct vs_device_info *device = vs_context_device(context);
     unsigned vector_width = vs_context_vector_width(context);
@@ -179,5 +180,6 @@ enum vs_status vs_attention_run(struct vs_context *context, struct vs_span out, 
                                 struct vs_span k, struct vs_span v,
                                 const struct vs_attention *attention)
 {
-    return vs_attention_run_variant(context, choose(context, attention), out, q, k, v, attention);
+    return vs_attention_run_variant(context, vs_attention_variant_chosen(context, attention), out,
+                                    q, k, v, attention);
 }

@@ -268,9 +268,10 @@ fail:
 
 /* The larger tiles read less; in Intel's widest mode, 32 items to a thread, they do not fit the
  * registers. */
-static enum variant choose(const struct vs_context *context)
+size_t vs_conv_variant_chosen(const struct vs_context *context, const struct vs_conv *conv)
 {
     const struct vs_device_info *device = vs_context_device(context);
+    (void)conv;
     if (device->type == VS_DEVICE_CPU)
         return TILE;
     if (device->max_work_group_size < GROUP_ITEMS || device->local_memory_bytes < GROUP_LOCAL_BYTES)
@@ -281,5 +282,5 @@ static enum variant choose(const struct vs_context *context)
 enum vs_status vs_conv_run(struct vs_context *context, struct vs_span out, struct vs_span x,
                            const struct vs_conv *conv)
 {
-    return vs_conv_run_variant(context, out, x, conv, choose(context));
+    return vs_conv_run_variant(context, out, x, conv, vs_conv_variant_chosen(context, conv));
 }

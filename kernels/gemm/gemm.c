@@ -41,9 +41,11 @@ static size_t ceil_div(size_t a, size_t b)
  * of 6 the 16 registers of narrower ones; one without vectors of its own gains nothing. GPUs:
  * larger tiles read less, but few of them would leave compute units idle, and in Intel's widest
  * mode, 32 items to a thread, the largest do not fit the registers. */
-static size_t choose(const struct vs_context *context, size_t n_rows, size_t n_outputs)
+size_t vs_linear_variant_chosen(const struct vs_context *context, size_t n_rows,
+                                const struct vs_linear *linear)
 {
     const struct vs_device_info *device = vs_context_device(context);
+    size_t n_outputs = linear->weight->n_rows;
     unsigned width = vs_context_vector_width(context);
     if (device->type == VS_DEVICE_CPU)
         return width >= 16 ? TILE_12X32 : width >= 4 ? TILE_6X16 : PLAIN;
@@ -153,5 +155,5 @@ enum vs_status vs_linear_run(struct vs_context *context, struct vs_span out, str
                              size_t n_rows, const struct vs_linear *linear)
 {
     return vs_linear_run_variant(context, out, x, n_rows, linear,
-                                 choose(context, n_rows, linear->weight->n_rows));
+                                 vs_linear_variant_chosen(context, n_rows, linear));
 }

@@ -156,7 +156,8 @@ static bool has_vectors(const struct vs_context *context)
 }
 
 /* The widest tile that is not mostly padding and leaves no core without work. */
-static size_t choose(const struct vs_context *context, const struct vs_memory_update *update)
+size_t vs_memory_update_variant_chosen(const struct vs_context *context,
+                                       const struct vs_memory_update *update)
 {
     const struct vs_device_info *device = vs_context_device(context);
     if (!has_vectors(context))
@@ -241,8 +242,8 @@ enum vs_status vs_memory_update_run(struct vs_context *context, struct vs_span s
                                     struct vs_span k, struct vs_span v, struct vs_span beta,
                                     struct vs_span alpha, const struct vs_memory_update *update)
 {
-    return vs_memory_update_run_variant(context, choose(context, update), state, k, v, beta, alpha,
-                                        update);
+    return vs_memory_update_run_variant(context, vs_memory_update_variant_chosen(context, update),
+                                        state, k, v, beta, alpha, update);
 }
 
 /* ---- read --------------------------------------------------------------------------------- */
@@ -257,6 +258,13 @@ enum { N_READ_VARIANTS = sizeof read_variants / sizeof *read_variants };
 const char *vs_memory_read_variant_name(size_t index)
 {
     return index < N_READ_VARIANTS ? read_variants[index].name : NULL;
+}
+
+size_t vs_memory_read_variant_chosen(const struct vs_context *context,
+                                     const struct vs_memory_read *read)
+{
+    (void)read;
+    return has_vectors(context) ? 1 : PLAIN;
 }
 
 enum vs_status vs_memory_read_run_variant(struct vs_context *context, size_t index,
@@ -310,6 +318,6 @@ enum vs_status vs_memory_read_run(struct vs_context *context, struct vs_span out
                                   struct vs_span norm_weight, struct vs_span gamma,
                                   struct vs_span local, const struct vs_memory_read *read)
 {
-    return vs_memory_read_run_variant(context, has_vectors(context) ? 1 : PLAIN, out, q, state, g,
-                                      norm_weight, gamma, local, read);
+    return vs_memory_read_run_variant(context, vs_memory_read_variant_chosen(context, read), out, q,
+                                      state, g, norm_weight, gamma, local, read);
 }

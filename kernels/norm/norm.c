@@ -18,7 +18,7 @@ const char *vs_norm_variant_name(size_t variant)
 }
 
 /* A device whose lanes are scalar, whatever it calls itself, wants many small work-items. */
-static size_t default_variant(const struct vs_context *context)
+size_t vs_norm_variant_chosen(const struct vs_context *context)
 {
     bool cpu = vs_context_device(context)->type == VS_DEVICE_CPU;
     return cpu && vs_context_vector_width(context) >= 4 ? ROW : GROUP;
@@ -58,8 +58,8 @@ enum vs_status vs_layernorm_run_variant(struct vs_context *context, size_t varia
     vs_launch_size(&launch, norm->rows_per_vector);
     vs_launch_float(&launch, (float)(1.0 / (double)norm->n_channels));
     vs_launch_float(&launch, norm->eps);
-    VS_TRY(run(&launch, variant, norm->n_rows,
-               8.0 * (double)norm->n_rows * (double)norm->n_channels));
+    VS_TRY(
+        run(&launch, variant, norm->n_rows, 8.0 * (double)norm->n_rows * (double)norm->n_channels));
 fail:
     return status;
 }
@@ -68,7 +68,8 @@ enum vs_status vs_layernorm_run(struct vs_context *context, struct vs_span out, 
                                 struct vs_span shift, struct vs_span scale,
                                 const struct vs_layernorm *norm)
 {
-    return vs_layernorm_run_variant(context, default_variant(context), out, x, shift, scale, norm);
+    return vs_layernorm_run_variant(context, vs_norm_variant_chosen(context), out, x, shift, scale,
+                                    norm);
 }
 
 enum vs_status vs_rmsnorm_run_variant(struct vs_context *context, size_t variant,
@@ -92,7 +93,7 @@ fail:
 enum vs_status vs_rmsnorm_run(struct vs_context *context, struct vs_span out, struct vs_span x,
                               struct vs_span weight, size_t n_rows, size_t n_channels, float eps)
 {
-    return vs_rmsnorm_run_variant(context, default_variant(context), out, x, weight, n_rows,
+    return vs_rmsnorm_run_variant(context, vs_norm_variant_chosen(context), out, x, weight, n_rows,
                                   n_channels, eps);
 }
 
@@ -122,10 +123,10 @@ fail:
     return status;
 }
 
-enum vs_status vs_channel_norm_run(struct vs_context *context, struct vs_span out,
-                                   struct vs_span x, struct vs_span gamma, size_t n_rows,
-                                   size_t n_channels, bool silu)
+enum vs_status vs_channel_norm_run(struct vs_context *context, struct vs_span out, struct vs_span x,
+                                   struct vs_span gamma, size_t n_rows, size_t n_channels,
+                                   bool silu)
 {
-    return vs_channel_norm_run_variant(context, default_variant(context), out, x, gamma, n_rows,
-                                       n_channels, silu);
+    return vs_channel_norm_run_variant(context, vs_norm_variant_chosen(context), out, x, gamma,
+                                       n_rows, n_channels, silu);
 }

@@ -41,8 +41,10 @@ void vs_channel_norm_ref(float *out, const float *x, const float *gamma, size_t 
                          size_t n_channels, bool silu);
 
 /* Name of a variant, NULL past the last; all give the same bits. The functions above take the one
- * that suits the device, these the one asked for, for tests and measurements. */
+ * that suits the device, which _chosen() names; these the one asked for, for tests and
+ * measurements. */
 const char *vs_norm_variant_name(size_t variant);
+size_t vs_norm_variant_chosen(const struct vs_context *context);
 VS_CHECK enum vs_status vs_layernorm_run_variant(struct vs_context *context, size_t variant,
                                                  struct vs_span out, struct vs_span x,
                                                  struct vs_span shift, struct vs_span scale,
