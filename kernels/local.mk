@@ -8,7 +8,7 @@ kernel_files =
 # common: elementary functions, float64 tables, sums in the contract's order
 kernels_libkernels_la_SOURCES += \
 	kernels/common/vmath.h kernels/common/vmath_host.h kernels/common/reduce.h \
-	kernels/common/span.h \
+	kernels/common/span.h kernels/common/variant.h \
 	kernels/common/math64.c kernels/common/math64.h
 kernel_headers = kernels/common/vmath.h kernels/common/reduce.clh
 

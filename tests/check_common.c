@@ -38,11 +38,6 @@ void check_ok(enum vs_status status)
         ck_abort_msg("status %d: %s", (int)status, vs_error_message());
 }
 
-bool check_vectors(void)
-{
-    return vs_context_vector_width(check_context) >= 4;
-}
-
 /* splitmix64 */
 uint64_t check_random(void)
 {

@@ -23,11 +23,6 @@ void check_device_close(void);
 /* Fails the test with the library's message. */
 void check_ok(enum vs_status status);
 
-/* Whether the device computes in vectors. Variants made of float16 vectors, which such a device
- * alone would choose, are left out of the tests elsewhere: a compiler that takes vectors apart and
- * fma for software needs minutes for each. */
-bool check_vectors(void);
-
 /* Deterministic data; the seed is $VS_TEST_SEED or 1 and is printed on failure by Check's loop. */
 uint64_t check_random(void);                 /* 64 bits */
 size_t check_random_below(size_t n);

@@ -6,6 +6,7 @@
 #include "cl/context.h"
 #include "cl/launch.h"
 #include "kernels/common/span.h"
+#include "kernels/common/variant.h"
 #include "kernels/sources.h"
 
 enum { LANES = 16 };
@@ -37,11 +38,18 @@ const char *vs_attention_variant_name(size_t index)
     return index < N_VARIANTS ? variants[index].name : NULL;
 }
 
-static bool usable(const struct variant *variant, const struct vs_attention *attention)
+static bool fits_stack(const struct variant *variant, const struct vs_attention *attention)
 {
     enum { P_ROWS = 80 };
     size_t row_bytes = LANES * variant->n_block * sizeof(float);
     return (2 * attention->head_dim + P_ROWS) * row_bytes <= max_private_bytes;
+}
+
+bool vs_attention_variant_usable(const struct vs_context *context, size_t index,
+                                 const struct vs_attention *attention)
+{
+    return index == PLAIN || (index < N_VARIANTS && vs_variant_tiles(context) &&
+                              fits_stack(&variants[index], attention));
 }
 
 static size_t n_blocks(const struct variant *variant, size_t n_queries)
@@ -53,8 +61,7 @@ static size_t n_blocks(const struct variant *variant, size_t n_queries)
 /* Large blocks read keys and values less often, but waste lanes past the last query and may leave
  * cores without work. Reading is worth about an eighth of the lanes. Drivers without vectors take
  * minutes to compile a tile, so they get the plain variant. */
-size_t vs_attention_variant_chosen(const struct vs_context *context,
-                                   const struct vs_attention *attention)
+size_t vs_attention_variant_chosen(const struct vs_context *context, const struct vs_attention *attention)
 {
     const struct vs_device_info *device = vs_context_device(context);
     unsigned vector_width = vs_context_vector_width(context);
@@ -66,7 +73,7 @@ size_t vs_attention_variant_chosen(const struct vs_context *context,
         const struct variant *variant = &variants[i];
         size_t blocks = n_blocks(variant, attention->n_queries);
         size_t lanes = blocks * variant->n_block * LANES;
-        if (variant->wide != wide || !usable(variant, attention))
+        if (variant->wide != wide || !fits_stack(variant, attention))
             continue;
         if (variant->n_block > 1 && blocks * attention->n_heads < 2 * device->compute_units)
             continue;
@@ -76,11 +83,6 @@ size_t vs_attention_variant_chosen(const struct vs_context *context,
         }
     }
     return best;
-}
-
-bool vs_attention_variant_usable(size_t index, const struct vs_attention *attention)
-{
-    return index < N_VARIANTS && usable(&variants[index], attention);
 }
 
 /* rows of [N, D] every stride elements: elements from the first to the end of the last. */
@@ -145,9 +147,9 @@ enum vs_status vs_attention_run_variant(struct vs_context *context, size_t index
     if (!a.n_queries || !a.n_heads)
         return VS_OK;
     VS_TRY(check(&a, out, q, k, v));
-    if (!vs_attention_variant_usable(index, &a))
-        return vs_fail(VS_ERROR_RUNTIME, "attention: variant %zu cannot serve a head width of %zu",
-                       index, a.head_dim);
+    index = index == VS_CHOSEN ? vs_attention_variant_chosen(context, &a) : index;
+    if (!vs_attention_variant_usable(context, index, &a))
+        return vs_variant_refuse("attention", vs_attention_variant_name(index));
 
     const struct variant *variant = &variants[index];
     struct vs_launch launch;
@@ -180,6 +182,5 @@ enum vs_status vs_attention_run(struct vs_context *context, struct vs_span out, 
                                 struct vs_span k, struct vs_span v,
                                 const struct vs_attention *attention)
 {
-    return vs_attention_run_variant(context, vs_attention_variant_chosen(context, attention), out,
-                                    q, k, v, attention);
+    return vs_attention_run_variant(context, VS_CHOSEN, out, q, k, v, attention);
 }

@@ -33,14 +33,11 @@ VS_CHECK enum vs_status vs_attention_run(struct vs_context *context, struct vs_s
                                          struct vs_span q, struct vs_span k, struct vs_span v,
                                          const struct vs_attention *attention);
 
-/* Name of a variant, NULL past the last; all give the same bits. vs_attention_run() takes the one
- * that suits shape and device, which _chosen() names; vs_attention_run_variant() takes that of the
- * index, for tests and measurements: VS_ERROR_RUNTIME where it is not usable, since it cannot serve
- * the shape. */
+/* The ways to compute it; kernels/common/variant.h says what each function does. */
 const char *vs_attention_variant_name(size_t variant);
-bool vs_attention_variant_usable(size_t variant, const struct vs_attention *attention);
-size_t vs_attention_variant_chosen(const struct vs_context *context,
-                                   const struct vs_attention *attention);
+bool vs_attention_variant_usable(const struct vs_context *context, size_t variant,
+                                 const struct vs_attention *attention);
+size_t vs_attention_variant_chosen(const struct vs_context *context, const struct vs_attention *attention);
 VS_CHECK enum vs_status vs_attention_run_variant(struct vs_context *context, size_t variant,
                                                  struct vs_span out, struct vs_span q,
                                                  struct vs_span k, struct vs_span v,

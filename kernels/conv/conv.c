@@ -8,6 +8,7 @@
 
 #include "cl/alloc.h"
 #include "cl/launch.h"
+#include "kernels/common/variant.h"
 #include "kernels/sources.h"
 
 /* Kernels keep sizes and places in a frame in int, and go a block of k past the end. */
@@ -16,10 +17,21 @@ enum { LARGEST = 0x7fffffff - 256 };
 /* As in conv.cl. */
 enum { HAS_BIAS = 1, HAS_PAST = 2, HAS_RESIDUAL = 4, DOUBLED = 8, SPLIT = 16 };
 
-enum variant { PLAIN, TILE, GROUP, GROUP_SMALL };
-const char *const vs_conv_variants[] = {
-    [PLAIN] = "plain", [TILE] = "tile", [GROUP] = "group", [GROUP_SMALL] = "group, small tiles"};
-const size_t vs_conv_n_variants = sizeof vs_conv_variants / sizeof *vs_conv_variants;
+/* What a variant computes: `pixels` of a panel's channels per work-item, and at most `runs`
+ * of these, which share 16 KiB of weights (tiles); or `pixels` of 4 channels per work-item, with at most `across` work-items of a group
+ * side by side (cooperative). */
+struct variant {
+    const char *name, *kernel;
+    size_t pixels, runs, across;
+};
+
+static const struct variant variants[] = {
+    {"plain", "conv_plain", 6, 4, 0},
+    {"tile 6", "conv_tile", 6, 4, 0},
+    {"group 64", "conv_group", 4, 0, 16},
+    {"group 32", "conv_group", 2, 0, 8},
+};
+enum { PLAIN, TILE_6, GROUP_64, GROUP_32, N_VARIANTS };
 
 /* Output channels of a panel: a vector of 16, less where that would be mostly padding. */
 static size_t panel_lanes(size_t n_out)
@@ -27,30 +39,56 @@ static size_t panel_lanes(size_t n_out)
     return n_out <= 4 ? 4 : n_out <= 8 ? 8 : 16;
 }
 
-/* Pixels of a tile: its sums fill the 16 vector registers of AVX2 with room for the operands. */
-static size_t tile_pixels(size_t lanes)
+/* Pixels of a tile: with a vector of 16 channels, 6 of them fill the 16 vector registers of AVX2
+ * with room for the operands; narrower panels take more. */
+static size_t tile_pixels(const struct variant *variant, size_t lanes)
 {
-    return lanes == 16 ? 6 : 8;
+    return lanes == 16 ? variant->pixels : variant->pixels + 2;
 }
 
 /* Work-groups of the cooperative kernel, and local memory of the shape that takes most. */
 enum { GROUP_ITEMS = 256, GROUP_LOCAL_BYTES = 22 * 1024 };
 
 /* Work-items side by side, each with 4 output channels: as many as leave few channels idle. */
-static size_t group_across(enum variant variant, size_t n_out)
+static size_t group_across(const struct variant *variant, size_t n_out)
 {
+    size_t n_idle = 4 * variant->across - 1 - (n_out - 1) % (4 * variant->across);
     if (n_out <= 16)
         return 4;
-    return variant == GROUP_SMALL || (n_out - 1) % 64 < 32 ? 8 : 16;
+    return variant->across > 8 && n_idle >= 32 ? 8 : variant->across;
 }
 
 /* Pixels of one of these work-items. */
-static size_t group_pixels(enum variant variant, size_t across)
+static size_t group_pixels(const struct variant *variant, size_t across)
 {
-    return variant == GROUP_SMALL ? across / 4 : across == 4 ? 2 : 4;
+    return across == 4 ? variant->pixels / 2 : variant->pixels;
 }
 
-enum { TILES_EACH = 4 }; /* most runs of a work-item; they share 16 KiB of weights */
+const char *vs_conv_variant_name(size_t variant)
+{
+    return variant < N_VARIANTS ? variants[variant].name : NULL;
+}
+
+bool vs_conv_variant_usable(const struct vs_context *context, size_t variant,
+                            const struct vs_conv *conv)
+{
+    (void)conv;
+    if (variant == PLAIN || variant >= N_VARIANTS)
+        return variant == PLAIN;
+    return variants[variant].across ? vs_variant_groups(context, GROUP_ITEMS, GROUP_LOCAL_BYTES)
+                                    : vs_variant_tiles(context);
+}
+
+/* The larger groups read less; in Intel's widest mode, 32 items to a thread, they do not fit the
+ * registers. */
+size_t vs_conv_variant_chosen(const struct vs_context *context, const struct vs_conv *conv)
+{
+    if (vs_variant_tiles(context))
+        return TILE_6;
+    if (!vs_conv_variant_usable(context, GROUP_64, conv))
+        return PLAIN;
+    return strstr(vs_context_device(context)->vendor, "Intel") ? GROUP_32 : GROUP_64;
+}
 
 static size_t ceil_div(size_t a, size_t b)
 {
@@ -192,32 +230,36 @@ static struct vs_conv flattened(const struct vs_conv *conv)
     return flat;
 }
 
-enum vs_status vs_conv_run_variant(struct vs_context *context, struct vs_span out, struct vs_span x,
-                                   const struct vs_conv *conv, size_t variant)
+enum vs_status vs_conv_run_variant(struct vs_context *context, size_t index, struct vs_span out,
+                                   struct vs_span x, const struct vs_conv *conv)
 {
     enum vs_status status = VS_OK;
     struct vs_launch launch;
     VS_TRY(check(out, x, conv));
+    index = index == VS_CHOSEN ? vs_conv_variant_chosen(context, conv) : index;
+    if (!vs_conv_variant_usable(context, index, conv))
+        return vs_variant_refuse("convolution", vs_conv_variant_name(index));
 
+    const struct variant *variant = &variants[index];
     const struct vs_conv flat = flattened(conv);
     const struct vs_conv_weight *weight = conv->weight;
     const size_t *kernel = weight->kernel;
     size_t lanes = panel_lanes(weight->n_out), n_panels = ceil_div(weight->n_out, lanes);
-    size_t pixels = tile_pixels(lanes), n_frames = conv_frames(conv);
-    size_t n_out_pixels = flat.out_height * flat.out_width,
-           across = group_across(variant, weight->n_out);
+    size_t pixels = tile_pixels(variant, lanes), n_frames = conv_frames(conv);
+    size_t n_out_pixels = flat.out_height * flat.out_width, across = 0;
     int flags = (flat.bias.buffer ? HAS_BIAS : 0) | (flat.past.buffer ? HAS_PAST : 0) |
                 (flat.residual.buffer ? HAS_RESIDUAL : 0) | (flat.upsample ? DOUBLED : 0) |
                 (flat.split_frames ? SPLIT : 0);
 
-    if (variant >= GROUP)
-        vs_launch_begin(&launch, context, &vs_source_conv_group, "conv_group",
-                        "-DVS_LANES=%zu -DVS_ACROSS=%zu -DVS_PIXELS=%zu", lanes, across,
-                        group_pixels(variant, across));
-    else
-        vs_launch_begin(&launch, context, &vs_source_conv,
-                        variant == TILE ? "conv_tile" : "conv_plain",
-                        "-DVS_LANES=%zu -DVS_PIXELS=%zu -DVS_TILES=%d", lanes, pixels, TILES_EACH);
+    if (variant->across) {
+        across = group_across(variant, weight->n_out);
+        pixels = group_pixels(variant, across);
+        vs_launch_begin(&launch, context, &vs_source_conv_group, variant->kernel,
+                        "-DVS_LANES=%zu -DVS_ACROSS=%zu -DVS_PIXELS=%zu", lanes, across, pixels);
+    } else
+        vs_launch_begin(&launch, context, &vs_source_conv, variant->kernel,
+                        "-DVS_LANES=%zu -DVS_PIXELS=%zu -DVS_TILES=%zu", lanes, pixels,
+                        variant->runs);
     vs_launch_span(&launch, out);
     vs_launch_span(&launch, x);
     vs_launch_buffer(&launch, weight->buffer);
@@ -243,12 +285,12 @@ enum vs_status vs_conv_run_variant(struct vs_context *context, struct vs_span ou
 
     double flops = 2.0 * (double)n_frames * (double)n_out_pixels * (double)weight->n_out *
                    (double)(kernel[0] * kernel[1] * kernel[2] * weight->n_in);
-    if (variant == PLAIN)
+    if (index == PLAIN)
         return vs_launch_run(&launch, 3, (size_t[]){weight->n_out, n_out_pixels, n_frames}, NULL,
                              flops);
 
-    if (variant >= GROUP) {
-        size_t group_width = GROUP_ITEMS / across * group_pixels(variant, across);
+    if (variant->across) {
+        size_t group_width = GROUP_ITEMS / across * pixels;
         size_t global[2] = {GROUP_ITEMS * ceil_div(weight->n_out, 4 * across),
                             ceil_div(n_frames * n_out_pixels, group_width)};
         return vs_launch_run(&launch, 2, global, (size_t[]){GROUP_ITEMS, 1}, flops);
@@ -258,7 +300,7 @@ enum vs_status vs_conv_run_variant(struct vs_context *context, struct vs_span ou
     size_t n_runs = n_frames * flat.out_height * ceil_div(flat.out_width, pixels);
     size_t units = vs_context_device(context)->compute_units;
     size_t each = n_runs * n_panels / (4 * (units ? units : 1));
-    each = each < 1 ? 1 : each > TILES_EACH ? TILES_EACH : each;
+    each = each < 1 ? 1 : each > variant->runs ? variant->runs : each;
     vs_launch_int(&launch, (int)each);
     return vs_launch_run(&launch, 2, (size_t[]){n_panels, ceil_div(n_runs, each)}, (size_t[]){1, 1},
                          flops);
@@ -266,21 +308,8 @@ fail:
     return status;
 }
 
-/* The larger tiles read less; in Intel's widest mode, 32 items to a thread, they do not fit the
- * registers. */
-size_t vs_conv_variant_chosen(const struct vs_context *context, const struct vs_conv *conv)
-{
-    const struct vs_device_info *device = vs_context_device(context);
-    (void)conv;
-    if (device->type == VS_DEVICE_CPU)
-        return TILE;
-    if (device->max_work_group_size < GROUP_ITEMS || device->local_memory_bytes < GROUP_LOCAL_BYTES)
-        return PLAIN;
-    return strstr(device->vendor, "Intel") ? GROUP_SMALL : GROUP;
-}
-
 enum vs_status vs_conv_run(struct vs_context *context, struct vs_span out, struct vs_span x,
                            const struct vs_conv *conv)
 {
-    return vs_conv_run_variant(context, out, x, conv, vs_conv_variant_chosen(context, conv));
+    return vs_conv_run_variant(context, VS_CHOSEN, out, x, conv);
 }

@@ -36,9 +36,9 @@ struct vs_conv {
     size_t stride;            /* rows and columns, 1 or 2 */
     size_t pad_top, pad_left; /* zeros in front of rows and columns */
     size_t out_height, out_width;
-    bool upsample;           /* x is read with rows and columns doubled (nearest neighbour) */
-    bool split_frames;       /* output channels [0, n/2) and [n/2, n) become two frames */
-    struct vs_span residual; /* added after the bias: residual + y; may be out itself; or none */
+    bool upsample;            /* x is read with rows and columns doubled (nearest neighbour) */
+    bool split_frames;        /* output channels [0, n/2) and [n/2, n) become two frames */
+    struct vs_span residual;  /* added after the bias: residual + y; may be out itself; or none */
 };
 
 /* Frames vs_conv_run() writes; 0 when history and input together are shorter than the kernel. */
@@ -50,14 +50,14 @@ size_t vs_conv_out_frames(const struct vs_conv *conv);
 VS_CHECK enum vs_status vs_conv_run(struct vs_context *context, struct vs_span out,
                                     struct vs_span x, const struct vs_conv *conv);
 
-/* For tests and measurements: the kernels that can do it, each right for every shape. All give the
- * same bits; vs_conv_run() takes the one that _chosen() names. */
-extern const char *const vs_conv_variants[];
-extern const size_t vs_conv_n_variants;
+/* The ways to compute it; kernels/common/variant.h says what each function does. */
+const char *vs_conv_variant_name(size_t variant);
+bool vs_conv_variant_usable(const struct vs_context *context, size_t variant,
+                            const struct vs_conv *conv);
 size_t vs_conv_variant_chosen(const struct vs_context *context, const struct vs_conv *conv);
-VS_CHECK enum vs_status vs_conv_run_variant(struct vs_context *context, struct vs_span out,
-                                            struct vs_span x, const struct vs_conv *conv,
-                                            size_t variant);
+VS_CHECK enum vs_status vs_conv_run_variant(struct vs_context *context, size_t variant,
+                                            struct vs_span out, struct vs_span x,
+                                            const struct vs_conv *conv);
 
 /* The oracle: weight in the file's order [out, in, kt, kh, kw], float32; pointers may be NULL where
  * the span may be none. */

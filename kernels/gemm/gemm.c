@@ -8,10 +8,11 @@
 #include "cl/context.h"
 #include "cl/launch.h"
 #include "kernels/common/span.h"
+#include "kernels/common/variant.h"
 #include "kernels/sources.h"
 
-/* What a variant computes per work-item: `columns` x at most `sweep` outputs, in register tiles of
- * `rows` x `columns`; the cooperative ones per group: 64 columns of 16 * `rows` rows. */
+/* What a variant computes per work-item: 16 * `vectors` columns of at most `sweep` rows, in register
+ * tiles of `rows`; the cooperative ones, without vectors, per group: 64 columns of 16 * `rows`. */
 struct variant {
     const char *name, *kernel;
     size_t vectors, rows, sweep;
@@ -32,6 +33,16 @@ const char *vs_linear_variant_name(size_t variant)
     return variant < N_VARIANTS ? variants[variant].name : NULL;
 }
 
+bool vs_linear_variant_usable(const struct vs_context *context, size_t variant,
+                              const struct vs_linear *linear)
+{
+    (void)linear;
+    if (variant == PLAIN || variant >= N_VARIANTS)
+        return variant == PLAIN;
+    return variants[variant].vectors ? vs_variant_tiles(context)
+                                     : vs_variant_groups(context, GROUP_ITEMS, GROUP_LOCAL_BYTES);
+}
+
 static size_t ceil_div(size_t a, size_t b)
 {
     return a / b + (a % b != 0);
@@ -42,14 +53,14 @@ static size_t ceil_div(size_t a, size_t b)
  * larger tiles read less, but few of them would leave compute units idle, and in Intel's widest
  * mode, 32 items to a thread, the largest do not fit the registers. */
 size_t vs_linear_variant_chosen(const struct vs_context *context, size_t n_rows,
-                                const struct vs_linear *linear)
+                        const struct vs_linear *linear)
 {
-    const struct vs_device_info *device = vs_context_device(context);
     size_t n_outputs = linear->weight->n_rows;
+    const struct vs_device_info *device = vs_context_device(context);
     unsigned width = vs_context_vector_width(context);
     if (device->type == VS_DEVICE_CPU)
         return width >= 16 ? TILE_12X32 : width >= 4 ? TILE_6X16 : PLAIN;
-    if (device->max_work_group_size < GROUP_ITEMS || device->local_memory_bytes < GROUP_LOCAL_BYTES)
+    if (!vs_variant_groups(context, GROUP_ITEMS, GROUP_LOCAL_BYTES))
         return PLAIN;
     size_t large = strstr(device->vendor, "Intel") ? GROUP_32X64 : GROUP_64X64;
     size_t n_groups =
@@ -91,14 +102,15 @@ fail:
     return status;
 }
 
-enum vs_status vs_linear_run_variant(struct vs_context *context, struct vs_span out,
+enum vs_status vs_linear_run_variant(struct vs_context *context, size_t index, struct vs_span out,
                                      struct vs_span x, size_t n_rows,
-                                     const struct vs_linear *linear, size_t variant_index)
+                                     const struct vs_linear *linear)
 {
     enum vs_status status = VS_OK;
-    if (variant_index >= N_VARIANTS)
-        return vs_fail(VS_ERROR_RUNTIME, "gemm: no variant %zu", variant_index);
-    const struct variant *variant = &variants[variant_index];
+    index = index == VS_CHOSEN ? vs_linear_variant_chosen(context, n_rows, linear) : index;
+    if (!vs_linear_variant_usable(context, index, linear))
+        return vs_variant_refuse("gemm", vs_linear_variant_name(index));
+    const struct variant *variant = &variants[index];
     const struct vs_weight *weight = linear->weight;
     struct vs_launch launch;
     VS_TRY(check(out, x, n_rows, linear));
@@ -108,7 +120,7 @@ enum vs_status vs_linear_run_variant(struct vs_context *context, struct vs_span 
     int activation = linear->epilogue == VS_EPILOGUE_GELU   ? 1
                      : linear->epilogue == VS_EPILOGUE_SILU ? 2
                                                             : 0;
-    bool group = variant_index >= GROUP_64X64;
+    bool group = !variant->vectors;
     size_t global[2] = {weight->n_rows, n_rows}, local[2] = {1, 1}, sweep = 1;
     if (group) {
         local[0] = GROUP_ITEMS;
@@ -118,7 +130,7 @@ enum vs_status vs_linear_run_variant(struct vs_context *context, struct vs_span 
                         "-DVS_DTYPE=%d -DVS_ACTIVATION=%d -DVS_ROWS=%zu", (int)weight->dtype,
                         activation, variant->rows);
     } else {
-        if (variant_index != PLAIN) {
+        if (index != PLAIN) {
             global[0] = ceil_div(weight->n_rows, variant->vectors * PANEL_VECTOR);
             sweep = sweep_rows(context, variant, n_rows, global[0]);
             global[1] = ceil_div(n_rows, sweep);
@@ -145,7 +157,7 @@ enum vs_status vs_linear_run_variant(struct vs_context *context, struct vs_span 
     if (!group)
         vs_launch_size(&launch, sweep);
     VS_TRY(
-        vs_launch_run(&launch, 2, global, variant_index == PLAIN ? NULL : local,
+        vs_launch_run(&launch, 2, global, index == PLAIN ? NULL : local,
                       2.0 * (double)n_rows * (double)weight->n_rows * (double)weight->n_columns));
 fail:
     return status;
@@ -154,6 +166,5 @@ fail:
 enum vs_status vs_linear_run(struct vs_context *context, struct vs_span out, struct vs_span x,
                              size_t n_rows, const struct vs_linear *linear)
 {
-    return vs_linear_run_variant(context, out, x, n_rows, linear,
-                                 vs_linear_variant_chosen(context, n_rows, linear));
+    return vs_linear_run_variant(context, VS_CHOSEN, out, x, n_rows, linear);
 }

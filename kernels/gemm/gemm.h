@@ -22,9 +22,9 @@ struct vs_linear {
     const struct vs_weight *weight; /* [N, K] */
     struct vs_span bias;            /* [N], or none */
     enum vs_epilogue epilogue;
-    struct vs_span residual; /* [M, N]; may be the output itself */
-    struct vs_span gate;     /* [ceil(M / rows_per_gate), N] */
-    size_t rows_per_gate;    /* 0: one gate vector for all rows */
+    struct vs_span residual;        /* [M, N]; may be the output itself */
+    struct vs_span gate;            /* [ceil(M / rows_per_gate), N] */
+    size_t rows_per_gate;           /* 0: one gate vector for all rows */
 };
 
 /* out [M, N] = linear(x [M, K]); out must not overlap x. */
@@ -32,18 +32,15 @@ VS_CHECK enum vs_status vs_linear_run(struct vs_context *context, struct vs_span
                                       struct vs_span x, size_t n_rows,
                                       const struct vs_linear *linear);
 
-/* The ways to compute it, all with the same bits; for tests, `validate` and `bench`. Variant 0 is
- * the plain one. NULL past the last. */
+/* The ways to compute it; kernels/common/variant.h says what each function does. */
 const char *vs_linear_variant_name(size_t variant);
-
-/* The number of the one that vs_linear_run() takes. */
+bool vs_linear_variant_usable(const struct vs_context *context, size_t variant,
+                              const struct vs_linear *linear);
 size_t vs_linear_variant_chosen(const struct vs_context *context, size_t n_rows,
-                                const struct vs_linear *linear);
-
-/* vs_linear_run() by the variant of that number. */
-VS_CHECK enum vs_status vs_linear_run_variant(struct vs_context *context, struct vs_span out,
-                                              struct vs_span x, size_t n_rows,
-                                              const struct vs_linear *linear, size_t variant);
+                        const struct vs_linear *linear);
+VS_CHECK enum vs_status vs_linear_run_variant(struct vs_context *context, size_t variant,
+                                              struct vs_span out, struct vs_span x, size_t n_rows,
+                                              const struct vs_linear *linear);
 
 /* The oracle: the same in plain C. weight is float32 (already widened). Optional pointers NULL. */
 struct vs_linear_ref {

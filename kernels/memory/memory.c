@@ -6,6 +6,7 @@
 #include "cl/context.h"
 #include "cl/launch.h"
 #include "kernels/common/span.h"
+#include "kernels/common/variant.h"
 #include "kernels/sources.h"
 
 enum { LANES = 16 };
@@ -141,6 +142,13 @@ const char *vs_memory_update_variant_name(size_t index)
     return index < N_VARIANTS ? variants[index].name : NULL;
 }
 
+bool vs_memory_update_variant_usable(const struct vs_context *context, size_t index,
+                                     const struct vs_memory_update *update)
+{
+    (void)update;
+    return index == PLAIN || (index < N_VARIANTS && vs_variant_tiles(context));
+}
+
 static size_t n_column_groups(const struct variant *variant, size_t head_dim)
 {
     size_t n = variant->n_vectors ? LANES * variant->n_vectors : 1;
@@ -151,13 +159,12 @@ static size_t n_column_groups(const struct variant *variant, size_t head_dim)
  * them. */
 static bool has_vectors(const struct vs_context *context)
 {
-    return vs_context_device(context)->type == VS_DEVICE_CPU &&
-           vs_context_vector_width(context) >= 4;
+    return vs_variant_tiles(context) && vs_context_vector_width(context) >= 4;
 }
 
 /* The widest tile that is not mostly padding and leaves no core without work. */
 size_t vs_memory_update_variant_chosen(const struct vs_context *context,
-                                       const struct vs_memory_update *update)
+                               const struct vs_memory_update *update)
 {
     const struct vs_device_info *device = vs_context_device(context);
     if (!has_vectors(context))
@@ -212,8 +219,9 @@ enum vs_status vs_memory_update_run_variant(struct vs_context *context, size_t i
     if (!n_rows || !n_heads)
         return VS_OK;
     VS_TRY(check_update(update, state, k, v, beta, alpha));
-    if (index >= N_VARIANTS)
-        return vs_fail(VS_ERROR_RUNTIME, "memory: there is no variant %zu", index);
+    index = index == VS_CHOSEN ? vs_memory_update_variant_chosen(context, update) : index;
+    if (!vs_memory_update_variant_usable(context, index, update))
+        return vs_variant_refuse("memory update", vs_memory_update_variant_name(index));
 
     const struct variant *variant = &variants[index];
     vs_launch_begin(&launch, context, &vs_source_memory, variant->kernel,
@@ -242,8 +250,7 @@ enum vs_status vs_memory_update_run(struct vs_context *context, struct vs_span s
                                     struct vs_span k, struct vs_span v, struct vs_span beta,
                                     struct vs_span alpha, const struct vs_memory_update *update)
 {
-    return vs_memory_update_run_variant(context, vs_memory_update_variant_chosen(context, update),
-                                        state, k, v, beta, alpha, update);
+    return vs_memory_update_run_variant(context, VS_CHOSEN, state, k, v, beta, alpha, update);
 }
 
 /* ---- read --------------------------------------------------------------------------------- */
@@ -260,8 +267,14 @@ const char *vs_memory_read_variant_name(size_t index)
     return index < N_READ_VARIANTS ? read_variants[index].name : NULL;
 }
 
-size_t vs_memory_read_variant_chosen(const struct vs_context *context,
-                                     const struct vs_memory_read *read)
+bool vs_memory_read_variant_usable(const struct vs_context *context, size_t index,
+                                   const struct vs_memory_read *read)
+{
+    (void)read;
+    return index == PLAIN || (index < N_READ_VARIANTS && vs_variant_tiles(context));
+}
+
+size_t vs_memory_read_variant_chosen(const struct vs_context *context, const struct vs_memory_read *read)
 {
     (void)read;
     return has_vectors(context) ? 1 : PLAIN;
@@ -282,8 +295,9 @@ enum vs_status vs_memory_read_run_variant(struct vs_context *context, size_t ind
     if (!read->rows_per_frame || !vs_mul_ok(n_heads, dim, &width))
         return vs_fail(VS_ERROR_RUNTIME, "memory: %zu rows per frame, %zu heads cannot be",
                        read->rows_per_frame, n_heads);
-    if (index >= N_READ_VARIANTS)
-        return vs_fail(VS_ERROR_RUNTIME, "memory read: there is no variant %zu", index);
+    index = index == VS_CHOSEN ? vs_memory_read_variant_chosen(context, read) : index;
+    if (!vs_memory_read_variant_usable(context, index, read))
+        return vs_variant_refuse("memory read", vs_memory_read_variant_name(index));
     size_t n_tokens = read_variants[index].n_tokens;
     size_t n_frames = (n_rows - 1) / read->rows_per_frame + 1;
     VS_TRY(vs_span_check(out, n_rows, width, "memory read: output"));
@@ -318,6 +332,6 @@ enum vs_status vs_memory_read_run(struct vs_context *context, struct vs_span out
                                   struct vs_span norm_weight, struct vs_span gamma,
                                   struct vs_span local, const struct vs_memory_read *read)
 {
-    return vs_memory_read_run_variant(context, vs_memory_read_variant_chosen(context, read), out, q,
-                                      state, g, norm_weight, gamma, local, read);
+    return vs_memory_read_run_variant(context, VS_CHOSEN, out, q, state, g, norm_weight, gamma,
+                                      local, read);
 }

@@ -49,11 +49,12 @@ VS_CHECK enum vs_status vs_memory_update_run(struct vs_context *context, struct 
                                              struct vs_span k, struct vs_span v,
                                              struct vs_span beta, struct vs_span alpha,
                                              const struct vs_memory_update *update);
-/* Name of a variant of the update, NULL past the last; all give the same bits.
- * vs_memory_update_run() takes the one that suits shape and device, which _chosen() names. */
+/* The ways to compute it; kernels/common/variant.h says what each function does. */
 const char *vs_memory_update_variant_name(size_t variant);
+bool vs_memory_update_variant_usable(const struct vs_context *context, size_t variant,
+                                     const struct vs_memory_update *update);
 size_t vs_memory_update_variant_chosen(const struct vs_context *context,
-                                       const struct vs_memory_update *update);
+                               const struct vs_memory_update *update);
 VS_CHECK enum vs_status vs_memory_update_run_variant(struct vs_context *context, size_t variant,
                                                      struct vs_span state, struct vs_span k,
                                                      struct vs_span v, struct vs_span beta,
@@ -84,8 +85,9 @@ VS_CHECK enum vs_status vs_memory_read_run(struct vs_context *context, struct vs
                                            struct vs_span local, const struct vs_memory_read *read);
 /* Variants of the read, as those of the update. */
 const char *vs_memory_read_variant_name(size_t variant);
-size_t vs_memory_read_variant_chosen(const struct vs_context *context,
-                                     const struct vs_memory_read *read);
+bool vs_memory_read_variant_usable(const struct vs_context *context, size_t variant,
+                                   const struct vs_memory_read *read);
+size_t vs_memory_read_variant_chosen(const struct vs_context *context, const struct vs_memory_read *read);
 VS_CHECK enum vs_status vs_memory_read_run_variant(struct vs_context *context, size_t variant,
                                                    struct vs_span out, struct vs_span q,
                                                    struct vs_span state, struct vs_span g,

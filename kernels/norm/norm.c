@@ -7,6 +7,7 @@
 
 #include "cl/context.h"
 #include "cl/launch.h"
+#include "kernels/common/variant.h"
 #include "kernels/sources.h"
 
 enum { ROW, GROUP, LANES = 64 };
@@ -17,18 +18,25 @@ const char *vs_norm_variant_name(size_t variant)
     return variant <= GROUP ? names[variant] : NULL;
 }
 
-/* A device whose lanes are scalar, whatever it calls itself, wants many small work-items. */
+/* Small work-items wherever lanes are scalar, whatever the device calls itself: a driver without
+ * vectors takes minutes to compile rows made of them. */
+bool vs_norm_variant_usable(const struct vs_context *context, size_t variant)
+{
+    if (variant == ROW)
+        return vs_variant_tiles(context) && vs_context_vector_width(context) >= 4;
+    return variant == GROUP;
+}
+
 size_t vs_norm_variant_chosen(const struct vs_context *context)
 {
-    bool cpu = vs_context_device(context)->type == VS_DEVICE_CPU;
-    return cpu && vs_context_vector_width(context) >= 4 ? ROW : GROUP;
+    return vs_norm_variant_usable(context, ROW) ? ROW : GROUP;
 }
 
 static enum vs_status begin(struct vs_launch *launch, struct vs_context *context, size_t variant,
                             const char *kernel, bool modulation, bool silu)
 {
-    if (variant > GROUP)
-        return vs_fail(VS_ERROR_RUNTIME, "norm: there is no variant %zu", variant);
+    if (!vs_norm_variant_usable(context, variant))
+        return vs_variant_refuse("norm", vs_norm_variant_name(variant));
     const struct vs_source *source = variant == GROUP ? &vs_source_norm_group : &vs_source_norm;
     vs_launch_begin(launch, context, source, kernel, "-DVS_MODULATION=%d -DVS_SILU=%d", modulation,
                     silu);
@@ -49,6 +57,7 @@ enum vs_status vs_layernorm_run_variant(struct vs_context *context, size_t varia
 {
     enum vs_status status = VS_OK;
     struct vs_launch launch;
+    variant = variant == VS_CHOSEN ? vs_norm_variant_chosen(context) : variant;
     VS_TRY(begin(&launch, context, variant, "layernorm", norm->modulation, false));
     vs_launch_span(&launch, out);
     vs_launch_span(&launch, x);
@@ -58,8 +67,8 @@ enum vs_status vs_layernorm_run_variant(struct vs_context *context, size_t varia
     vs_launch_size(&launch, norm->rows_per_vector);
     vs_launch_float(&launch, (float)(1.0 / (double)norm->n_channels));
     vs_launch_float(&launch, norm->eps);
-    VS_TRY(
-        run(&launch, variant, norm->n_rows, 8.0 * (double)norm->n_rows * (double)norm->n_channels));
+    VS_TRY(run(&launch, variant, norm->n_rows,
+               8.0 * (double)norm->n_rows * (double)norm->n_channels));
 fail:
     return status;
 }
@@ -68,8 +77,7 @@ enum vs_status vs_layernorm_run(struct vs_context *context, struct vs_span out, 
                                 struct vs_span shift, struct vs_span scale,
                                 const struct vs_layernorm *norm)
 {
-    return vs_layernorm_run_variant(context, vs_norm_variant_chosen(context), out, x, shift, scale,
-                                    norm);
+    return vs_layernorm_run_variant(context, VS_CHOSEN, out, x, shift, scale, norm);
 }
 
 enum vs_status vs_rmsnorm_run_variant(struct vs_context *context, size_t variant,
@@ -78,6 +86,7 @@ enum vs_status vs_rmsnorm_run_variant(struct vs_context *context, size_t variant
 {
     enum vs_status status = VS_OK;
     struct vs_launch launch;
+    variant = variant == VS_CHOSEN ? vs_norm_variant_chosen(context) : variant;
     VS_TRY(begin(&launch, context, variant, "rmsnorm", false, false));
     vs_launch_span(&launch, out);
     vs_launch_span(&launch, x);
@@ -93,7 +102,7 @@ fail:
 enum vs_status vs_rmsnorm_run(struct vs_context *context, struct vs_span out, struct vs_span x,
                               struct vs_span weight, size_t n_rows, size_t n_channels, float eps)
 {
-    return vs_rmsnorm_run_variant(context, vs_norm_variant_chosen(context), out, x, weight, n_rows,
+    return vs_rmsnorm_run_variant(context, VS_CHOSEN, out, x, weight, n_rows,
                                   n_channels, eps);
 }
 
@@ -104,6 +113,7 @@ enum vs_status vs_channel_norm_run_variant(struct vs_context *context, size_t va
 {
     enum vs_status status = VS_OK;
     struct vs_launch launch;
+    variant = variant == VS_CHOSEN ? vs_norm_variant_chosen(context) : variant;
     /* A work-item with a row of its own takes several: it has vectors to fill, and few channels
      * do not pay for its start. */
     size_t rows_each = variant == ROW && n_channels && n_channels < 1024 ? 1024 / n_channels : 1;
@@ -123,10 +133,10 @@ fail:
     return status;
 }
 
-enum vs_status vs_channel_norm_run(struct vs_context *context, struct vs_span out, struct vs_span x,
-                                   struct vs_span gamma, size_t n_rows, size_t n_channels,
-                                   bool silu)
+enum vs_status vs_channel_norm_run(struct vs_context *context, struct vs_span out,
+                                   struct vs_span x, struct vs_span gamma, size_t n_rows,
+                                   size_t n_channels, bool silu)
 {
-    return vs_channel_norm_run_variant(context, vs_norm_variant_chosen(context), out, x, gamma,
-                                       n_rows, n_channels, silu);
+    return vs_channel_norm_run_variant(context, VS_CHOSEN, out, x, gamma, n_rows,
+                                       n_channels, silu);
 }

@@ -40,10 +40,9 @@ VS_CHECK enum vs_status vs_channel_norm_run(struct vs_context *context, struct v
 void vs_channel_norm_ref(float *out, const float *x, const float *gamma, size_t n_rows,
                          size_t n_channels, bool silu);
 
-/* Name of a variant, NULL past the last; all give the same bits. The functions above take the one
- * that suits the device, which _chosen() names; these the one asked for, for tests and
- * measurements. */
+/* The ways to compute them; kernels/common/variant.h says what each function does. */
 const char *vs_norm_variant_name(size_t variant);
+bool vs_norm_variant_usable(const struct vs_context *context, size_t variant);
 size_t vs_norm_variant_chosen(const struct vs_context *context);
 VS_CHECK enum vs_status vs_layernorm_run_variant(struct vs_context *context, size_t variant,
                                                  struct vs_span out, struct vs_span x,

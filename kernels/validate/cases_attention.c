@@ -28,16 +28,14 @@ static enum vs_status launch(struct vs_trial *trial, const void *data, struct vs
                              size_t variant)
 {
     const struct job *job = data;
-    if (variant == VS_CHOSEN)
-        return vs_attention_run(trial->context, out, job->q, job->k, job->v, &job->attention);
     return vs_attention_run_variant(trial->context, variant, out, job->q, job->k, job->v,
                                     &job->attention);
 }
 
-static bool usable(const void *data, size_t variant)
+static bool usable(struct vs_trial *trial, const void *data, size_t variant)
 {
     const struct job *job = data;
-    return vs_attention_variant_usable(variant, &job->attention);
+    return vs_attention_variant_usable(trial->context, variant, &job->attention);
 }
 
 struct host {

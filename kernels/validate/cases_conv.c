@@ -21,18 +21,17 @@ struct job {
     struct vs_span x;
 };
 
-static const char *variant_name(size_t variant)
-{
-    return variant < vs_conv_n_variants ? vs_conv_variants[variant] : NULL;
-}
-
 static enum vs_status launch(struct vs_trial *trial, const void *data, struct vs_span out,
                              size_t variant)
 {
     const struct job *job = data;
-    if (variant == VS_CHOSEN)
-        return vs_conv_run(trial->context, out, job->x, &job->conv);
-    return vs_conv_run_variant(trial->context, out, job->x, &job->conv, variant);
+    return vs_conv_run_variant(trial->context, variant, out, job->x, &job->conv);
+}
+
+static bool usable(struct vs_trial *trial, const void *data, size_t variant)
+{
+    const struct job *job = data;
+    return vs_conv_variant_usable(trial->context, variant, &job->conv);
 }
 
 /* Padding, stride and sizes as the blocks of the VAE have them. */
@@ -144,7 +143,8 @@ static void run(struct vs_trial *t, const struct vs_case *self)
         job.conv.residual = vs_trial_upload(t, residual, n_out);
     vs_trial_compare(t, &(struct vs_trial_op){.launch = launch,
                                               .job = &job,
-                                              .variant_name = variant_name,
+                                              .variant_name = vs_conv_variant_name,
+                                              .usable = usable,
                                               .n = n_out,
                                               .want = want,
                                               .exact = exact,

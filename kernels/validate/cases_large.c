@@ -32,10 +32,10 @@ static struct vs_attention attention_of(const struct job *job)
                                  .rows_per_slot = ROWS_PER_SLOT};
 }
 
-static bool usable(const void *job, size_t variant)
+static bool usable(struct vs_trial *trial, const void *job, size_t variant)
 {
     struct vs_attention attention = attention_of(job);
-    return vs_attention_variant_usable(variant, &attention);
+    return vs_attention_variant_usable(trial->context, variant, &attention);
 }
 
 static enum vs_status launch(struct vs_trial *trial, const void *data, struct vs_span out,
@@ -47,8 +47,6 @@ static enum vs_status launch(struct vs_trial *trial, const void *data, struct vs
     struct vs_attention attention = attention_of(job);
     VS_TRY(vs_scatter_rows_run(trial->context, cache, job->rows, job->slots, 0, ROWS_PER_SLOT,
                                N_ROWS, WIDTH));
-    if (variant == VS_CHOSEN)
-        return vs_attention_run(trial->context, out, job->q, cache, cache, &attention);
     return vs_attention_run_variant(trial->context, variant, out, job->q, cache, cache, &attention);
 fail:
     return status;

@@ -157,9 +157,14 @@ static enum vs_status launch(struct vs_trial *trial, const void *data, struct vs
                                .residual = job->residual,
                                .gate = job->gate,
                                .rows_per_gate = ROWS_PER_GATE};
-    if (variant == VS_CHOSEN)
-        return vs_linear_run(trial->context, out, job->x, job->shape->m, &linear);
-    return vs_linear_run_variant(trial->context, out, job->x, job->shape->m, &linear, variant);
+    return vs_linear_run_variant(trial->context, variant, out, job->x, job->shape->m, &linear);
+}
+
+static bool usable(struct vs_trial *trial, const void *data, size_t variant)
+{
+    const struct job *job = data;
+    return vs_linear_variant_usable(trial->context, variant,
+                                    &(struct vs_linear){.weight = &job->weight});
 }
 
 static double exact_output(const struct vs_linear_ref *ref, const float *x, size_t m, size_t n)
@@ -245,6 +250,7 @@ static void run(struct vs_trial *t, const struct vs_case *self)
     vs_trial_compare(t, &(struct vs_trial_op){.launch = launch,
                                               .job = &job,
                                               .variant_name = vs_linear_variant_name,
+                                              .usable = usable,
                                               .n = n_out,
                                               .want = want,
                                               .exact = exact,

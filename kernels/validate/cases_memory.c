@@ -191,22 +191,28 @@ static enum vs_status launch_update(struct vs_trial *trial, const void *data, st
                                     size_t variant)
 {
     const struct state_job *job = data;
-    if (variant == VS_CHOSEN)
-        return vs_memory_update_run(trial->context, out, job->k, job->v, job->beta, job->alpha,
-                                    &job->update);
     return vs_memory_update_run_variant(trial->context, variant, out, job->k, job->v, job->beta,
                                         job->alpha, &job->update);
+}
+
+static bool update_usable(struct vs_trial *trial, const void *data, size_t variant)
+{
+    const struct state_job *job = data;
+    return vs_memory_update_variant_usable(trial->context, variant, &job->update);
 }
 
 static enum vs_status launch_read(struct vs_trial *trial, const void *data, struct vs_span out,
                                   size_t variant)
 {
     const struct state_job *job = data;
-    if (variant == VS_CHOSEN)
-        return vs_memory_read_run(trial->context, out, job->q, job->state, job->g, job->weight,
-                                  job->gamma, job->local, &job->read);
     return vs_memory_read_run_variant(trial->context, variant, out, job->q, job->state, job->g,
                                       job->weight, job->gamma, job->local, &job->read);
+}
+
+static bool read_usable(struct vs_trial *trial, const void *data, size_t variant)
+{
+    const struct state_job *job = data;
+    return vs_memory_read_variant_usable(trial->context, variant, &job->read);
 }
 
 /* One token into one head's state. */
@@ -268,6 +274,7 @@ static void run_update(struct vs_trial *t, const struct vs_case *self)
     vs_trial_compare(t, &(struct vs_trial_op){.launch = launch_update,
                                               .job = &job,
                                               .variant_name = vs_memory_update_variant_name,
+                                              .usable = update_usable,
                                               .initial = state,
                                               .n = n_state,
                                               .want = want,
@@ -334,6 +341,7 @@ static void run_read(struct vs_trial *t, const struct vs_case *self)
     vs_trial_compare(t, &(struct vs_trial_op){.launch = launch_read,
                                               .job = &job,
                                               .variant_name = vs_memory_read_variant_name,
+                                              .usable = read_usable,
                                               .n = n,
                                               .want = want,
                                               .exact = exact,

@@ -42,27 +42,25 @@ static enum vs_status launch(struct vs_trial *trial, const void *data, struct vs
     const struct shape *s = job->shape;
     struct vs_context *context = trial->context;
     struct vs_layernorm norm = layernorm_of(s);
-    bool chosen = variant == VS_CHOSEN;
     switch (s->kind) {
     case LAYERNORM:
-        if (chosen)
-            return vs_layernorm_run(context, out, job->x, job->shift, job->scale, &norm);
         return vs_layernorm_run_variant(context, variant, out, job->x, job->shift, job->scale,
                                         &norm);
     case RMSNORM:
-        if (chosen)
-            return vs_rmsnorm_run(context, out, job->x, job->scale, s->n_rows, s->n_channels, EPS);
         return vs_rmsnorm_run_variant(context, variant, out, job->x, job->scale, s->n_rows,
                                       s->n_channels, EPS);
     case CHANNEL_NORM:
-        if (chosen)
-            return vs_channel_norm_run(context, out, job->x, job->scale, s->n_rows, s->n_channels,
-                                       s->silu);
         return vs_channel_norm_run_variant(context, variant, out, job->x, job->scale, s->n_rows,
                                            s->n_channels, s->silu);
     default:
         return vs_unit_run(context, out, job->x, s->n_rows, s->n_channels, EPS);
     }
+}
+
+static bool usable(struct vs_trial *trial, const void *data, size_t variant)
+{
+    (void)data;
+    return vs_norm_variant_usable(trial->context, variant);
 }
 
 static void oracle(float *out, const struct shape *s, const float *x, const float *shift,
@@ -146,6 +144,7 @@ static void run(struct vs_trial *t, const struct vs_case *self)
         t, &(struct vs_trial_op){.launch = launch,
                                  .job = &job,
                                  .variant_name = s->kind == UNIT ? NULL : vs_norm_variant_name,
+                                 .usable = usable,
                                  .n = n,
                                  .want = want,
                                  .exact = exact,

@@ -315,7 +315,7 @@ void vs_trial_compare(struct vs_trial *trial, const struct vs_trial_op *op)
     vs_sha256_hex(&hash, trial->result->sha256);
     measure(trial, op, padded + GUARD);
     for (size_t i = 0; op->variant_name && op->variant_name(i); i++) {
-        if (op->usable && !op->usable(op->job, i))
+        if (op->usable && !op->usable(trial, op->job, i))
             continue;
         note_variant(trial, op->variant_name(i));
         trial->status = run_twice(trial, op, out, i, padded, again, op->variant_name(i));

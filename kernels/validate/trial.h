@@ -10,10 +10,8 @@
 
 #include "cl/buffer.h"
 #include "cl/context.h"
+#include "kernels/common/variant.h"
 #include "kernels/validate/validate.h"
-
-/* Variant number of "the one the launcher chooses". */
-#define VS_CHOSEN SIZE_MAX
 
 enum { VS_TRIAL_ITEMS = 48 };
 
@@ -77,7 +75,7 @@ struct vs_trial_op {
     const void *job;
     const char *(*variant_name)(size_t); /* NULL: there is but one way */
     /* Whether a variant can serve the job; NULL: each can. One that can must not fail. */
-    bool (*usable)(const void *job, size_t variant);
+    bool (*usable)(struct vs_trial *trial, const void *job, size_t variant);
     const float *initial;                /* content of the output before; NULL: NaN */
     size_t n;
     const float *want;   /* [n], by the oracle */
