@@ -18,7 +18,8 @@ host_libhost_la_SOURCES = \
 	host/missing.c host/missing.h host/devices.c \
 	host/inspect.c host/inspect.h host/inspect_print.c host/inspect_json.c \
 	host/validate.c host/validate.h host/validate_demo.c host/validate_hashes.h \
-	host/validate_text.c host/validate_compare.c host/report_html.c
+	host/validate_text.c host/validate_compare.c host/report_html.c \
+	host/bench.c host/bench.h host/bench_measure.c host/bench_text.c
 if HAVE_FFMPEG
 host_libhost_la_SOURCES += host/sink_mp4.c host/sink_mp4.h
 endif
@@ -28,6 +29,11 @@ bin_PROGRAMS += videossm-cl
 videossm_cl_SOURCES = host/main.c
 nodist_EXTRA_videossm_cl_SOURCES = force_cxx_link.cc
 videossm_cl_LDADD = host/libhost.la
+
+# make bench: every operation at its real shape; BENCHFLAGS="--op linear -d cpu" for others
+.PHONY: bench
+bench: videossm-cl$(EXEEXT)
+	./videossm-cl$(EXEEXT) bench $(BENCHFLAGS)
 
 dist_man_MANS += host/videossm-cl.1
 dist_bashcompletion_DATA = host/completion/videossm-cl

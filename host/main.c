@@ -25,6 +25,8 @@ static const struct host_command commands[] = {
      &host_inspect_spec},
     {"validate", "prove that a device gives the same bits as any other", host_validate,
      &host_validate_spec},
+    {"bench", "measure the operations, and what the device can do at most", host_bench,
+     &host_bench_spec},
     {"help", "show this help, or that of a command", host_help, NULL},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

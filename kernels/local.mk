@@ -71,6 +71,11 @@ kernels_libkernels_la_SOURCES += \
 	kernels/validate/cases_pointwise.c kernels/validate/cases_large.c
 kernel_files += kernels/validate/validate.cl
 
+# bench: operations at given shapes, and what a device can do at most
+kernels_libkernels_la_SOURCES += \
+	kernels/bench/bench.h kernels/bench/op.c kernels/bench/families.c kernels/bench/peak.c
+kernel_files += kernels/bench/bench.cl
+
 # a device's known-answer test
 kernels_libkernels_la_SOURCES += kernels/selftest.c kernels/selftest.h
 

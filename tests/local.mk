@@ -65,8 +65,8 @@ tests_check_sinks_SOURCES = tests/check_sinks.c
 nodist_EXTRA_tests_check_sinks_SOURCES = force_cxx_link.cc
 tests_check_sinks_CFLAGS = $(tests_cflags)
 tests_check_sinks_LDADD = host/libhost.la $(CHECK_LIBS)
-dist_check_SCRIPTS += tests/cli.sh tests/cli-generate.sh tests/cli-validate.sh
-TESTS += tests/cli.sh tests/cli-generate.sh tests/cli-validate.sh
+dist_check_SCRIPTS += tests/cli.sh tests/cli-generate.sh tests/cli-validate.sh tests/cli-bench.sh
+TESTS += tests/cli.sh tests/cli-generate.sh tests/cli-validate.sh tests/cli-bench.sh
 EXTRA_DIST += tests/cli-common.sh
 
 # golden data: tests/golden-run DIR runs any folder of cases
