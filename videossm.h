@@ -147,8 +147,8 @@ struct vs_generate_options {
     int sink;               /* latent frames; -1: the model's */
     size_t horizon;         /* latent frames for the router; 0: the model's, else the length */
     bool unsafe;            /* use a device even if it fails vs_context_selftest() */
-    /* Called from vs_generator_next() as work goes on; return false to stop with
-     * VS_ERROR_INTERRUPTED before the chunk is complete. May be NULL. */
+    /* Called from vs_generator_create() and vs_generator_next() as work goes on; return false to
+     * stop with VS_ERROR_INTERRUPTED before the chunk is complete. May be NULL. */
     bool (*progress)(const struct vs_progress *progress, void *user);
     void *user;
 };
@@ -162,6 +162,7 @@ struct vs_video_info {
     double fps;
     size_t n_frames;        /* video frames asked for */
     size_t n_chunks;        /* chunks that cover them */
+    size_t chunk_frames;    /* video frames of a chunk, at most */
     size_t window, sink;    /* latent frames in force; window 0: unlimited */
     size_t horizon;         /* latent frames the router divides by */
     enum vs_memory_mode memory;
@@ -194,9 +195,14 @@ VS_API VS_CHECK enum vs_status vs_video_plan(struct vs_video_info *info,
                                              const struct vs_model *model,
                                              const struct vs_generate_options *options);
 
-/* Generates and decodes the next chunk. chunk->n_frames is 0 when the video is complete. */
+/* Generates and decodes the next chunk, and begins the one after it, which the device works at
+ * until it is asked for. chunk->n_frames is 0 when the video is complete. */
 VS_API VS_CHECK enum vs_status vs_generator_next(struct vs_generator *generator,
                                                  struct vs_chunk *chunk);
+
+/* Begins no further chunk: those begun are still given out, then the video is complete. May be
+ * called from progress(). */
+VS_API void vs_generator_stop(struct vs_generator *generator);
 
 #ifdef __cplusplus
 }

@@ -45,11 +45,15 @@ enum vs_status vs_context_create(struct vs_context **out, const char *spec)
         status = vs_cl_fail(error, "clCreateContext", context);
         goto fail;
     }
-    context->queue = clCreateCommandQueue(context->context, context->device, 0, &error);
-    if (!context->queue) {
-        status = vs_cl_fail(error, "clCreateCommandQueue", context);
-        goto fail;
+    for (int i = 0; i < VS_N_QUEUES; i++) {
+        context->queues[i] =
+            clCreateCommandQueue(context->context, context->device, 0, &error);
+        if (!context->queues[i]) {
+            status = vs_cl_fail(error, "clCreateCommandQueue", context);
+            goto fail;
+        }
     }
+    vs_context_select(context, VS_QUEUE_MAIN);
     *out = context;
     return VS_OK;
 fail:
@@ -62,11 +66,13 @@ void vs_context_free(struct vs_context *context)
     if (!context)
         return;
     /* A CPU driver still at work when the process ends crashes in its own compiler. */
-    if (context->queue)
-        clFinish(context->queue);
+    for (int i = 0; i < VS_N_QUEUES; i++)
+        if (context->queues[i])
+            clFinish(context->queues[i]);
     vs_programs_free(context);
-    if (context->queue)
-        clReleaseCommandQueue(context->queue);
+    for (int i = 0; i < VS_N_QUEUES; i++)
+        if (context->queues[i])
+            clReleaseCommandQueue(context->queues[i]);
     if (context->context)
         clReleaseContext(context->context);
     free(context);
@@ -127,12 +133,51 @@ void vs_context_set_dry(struct vs_context *context, bool dry)
     context->dry = dry;
 }
 
+void vs_context_select(struct vs_context *context, enum vs_queue queue)
+{
+    context->queue = context->queues[queue];
+}
+
 enum vs_status vs_context_finish(struct vs_context *context)
 {
     enum vs_status status = VS_OK;
-    VS_CL(context, clFinish(context->queue));
+    for (int i = 0; i < VS_N_QUEUES; i++)
+        VS_CL(context, clFinish(context->queues[i]));
 fail:
     return status;
+}
+
+enum vs_status vs_fence_set(struct vs_fence *fence, struct vs_context *context)
+{
+    enum vs_status status = VS_OK;
+    cl_event event;
+    vs_fence_clear(fence);
+    if (context->dry)
+        return VS_OK;
+    VS_CL(context, clEnqueueMarkerWithWaitList(context->queue, 0, NULL, &event));
+    *fence = (struct vs_fence){context, event};
+    /* Work begins now, not when somebody waits for it. */
+    VS_CL(context, clFlush(context->queue));
+fail:
+    return status;
+}
+
+enum vs_status vs_fence_wait(struct vs_fence *fence)
+{
+    enum vs_status status = VS_OK;
+    cl_event event = fence->event;
+    if (event)
+        VS_CL(fence->context, clWaitForEvents(1, &event));
+fail:
+    vs_fence_clear(fence);
+    return status;
+}
+
+void vs_fence_clear(struct vs_fence *fence)
+{
+    if (fence->event)
+        clReleaseEvent(fence->event);
+    *fence = (struct vs_fence){0};
 }
 
 size_t vs_context_allocated_bytes(const struct vs_context *context)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * context.h - one opened device with its in-order queue, as the layers above see it.
+ * context.h - one opened device with its in-order queues, as the layers above see it.
  *
  * vs_context_create(), vs_context_free() and vs_context_device() stand in videossm.h. */
 #ifndef VS_CL_CONTEXT_H
@@ -8,8 +8,27 @@
 
 #include "cl/status.h"
 
-/* Waits until everything enqueued has run. */
+/* Work of one queue runs in its order, beside that of the other; who needs results of the other
+ * queue waits for them on the host. */
+enum vs_queue { VS_QUEUE_MAIN, VS_QUEUE_DECODE, VS_N_QUEUES };
+
+/* Everything is enqueued on this queue from now on; VS_QUEUE_MAIN to begin with. */
+void vs_context_select(struct vs_context *context, enum vs_queue queue);
+
+/* Waits until everything enqueued on any queue has run. */
 VS_CHECK enum vs_status vs_context_finish(struct vs_context *context);
+
+/* A place in the stream of work; {0} at first. */
+struct vs_fence {
+    struct vs_context *context;
+    void *event;
+};
+
+/* The fence is now behind all that the selected queue holds. */
+VS_CHECK enum vs_status vs_fence_set(struct vs_fence *fence, struct vs_context *context);
+/* Waits until all before the fence has run, then clears it. A fence not set is no wait. */
+VS_CHECK enum vs_status vs_fence_wait(struct vs_fence *fence);
+void vs_fence_clear(struct vs_fence *fence);
 
 /* SHA-256 over what decides how programs run here: names and versions of device, driver and
  * platform, the processor's features where the device is a CPU, this program's version. */

@@ -9,7 +9,7 @@
 #define CL_TARGET_OPENCL_VERSION 120
 #include <CL/cl.h>
 
-#include "cl/status.h"
+#include "cl/context.h"
 
 /* Symbolic name of an OpenCL error, e.g. "CL_OUT_OF_RESOURCES". */
 const char *vs_cl_error_name(cl_int error);
@@ -33,7 +33,7 @@ struct vs_context {
     struct vs_device_info info;
     cl_device_id device;
     cl_context context;
-    cl_command_queue queue;
+    cl_command_queue queues[VS_N_QUEUES], queue; /* in order; the selected one */
     struct vs_program *programs; /* built so far, a list */
     size_t n_compiled, n_from_cache;
     size_t allocated_bytes, peak_bytes;

@@ -13,11 +13,13 @@
 #include "host/settings.h"
 #include "host/signals.h"
 #include "host/sink.h"
+#include "host/writer.h"
 
 struct job {
     struct host_progress *progress;
     struct host_sinks *sinks;
-    bool in_chunk; /* a chunk once begun is finished */
+    struct host_writer *writer;
+    struct vs_generator *generator; /* NULL before the first chunk */
     bool pipe_closed;
     size_t n_frames_done;
 };
@@ -64,11 +66,16 @@ enum vs_status host_run_open_model(struct vs_model **model, const struct host_ru
 
 /* ---- Chunks ------------------------------------------------------------------------------- */
 
+/* A chunk once begun is finished. */
 static bool on_progress(const struct vs_progress *work, void *user)
 {
     struct job *job = user;
     host_progress_update(job->progress, work);
-    return job->in_chunk || !host_signals_interrupted();
+    if (!host_signals_interrupted())
+        return true;
+    if (job->generator)
+        vs_generator_stop(job->generator);
+    return job->generator != NULL;
 }
 
 static enum vs_status interrupted(const struct job *job)
@@ -78,20 +85,17 @@ static enum vs_status interrupted(const struct job *job)
                : vs_fail(VS_ERROR_INTERRUPTED, "interrupted before the first frames");
 }
 
-static enum vs_status make_chunks(struct job *job, struct vs_generator *generator)
+static enum vs_status make_chunks(struct job *job)
 {
     enum vs_status status = VS_OK;
     for (;;) {
         struct vs_chunk chunk;
         if (host_signals_interrupted())
-            return interrupted(job);
-        job->in_chunk = true;
-        VS_TRY(vs_generator_next(generator, &chunk));
-        job->in_chunk = false;
+            vs_generator_stop(job->generator);
+        VS_TRY(vs_generator_next(job->generator, &chunk));
         if (chunk.n_frames == 0)
-            return VS_OK;
-        VS_TRY(host_sinks_write(job->sinks, chunk.first_frame, chunk.n_frames, chunk.rgb,
-                                &job->pipe_closed));
+            return host_signals_interrupted() ? interrupted(job) : VS_OK;
+        VS_TRY(host_writer_put(job->writer, chunk.first_frame, chunk.n_frames, chunk.rgb));
         job->n_frames_done = chunk.first_frame + chunk.n_frames;
         host_progress_chunk(job->progress, chunk.index, job->n_frames_done);
     }
@@ -122,27 +126,36 @@ static enum vs_status run_generator(struct job *job, const struct host_run *run,
     VS_TRY(vs_generator_create(&generator, context, model, options));
     host_signals_install(); /* again: the device's compiler may have taken the signals */
     host_progress_start(job->progress);
-    VS_TRY(make_chunks(job, generator));
+    VS_TRY(host_writer_create(&job->writer, job->sinks, video));
+    job->generator = generator;
+    VS_TRY(make_chunks(job));
 fail:
     vs_generator_free(generator);
     vs_context_free(context);
     return status;
 }
 
-/* Completes what holds frames and removes what does not. The first fault keeps its message. */
-static enum vs_status end_outputs(struct job *job, enum vs_status status)
+/* The first fault of all keeps its message. */
+static enum vs_status first_fault(enum vs_status status, char **message, enum vs_status next)
 {
-    if (job->n_frames_done == 0) {
+    if (status == VS_OK && next != VS_OK)
+        *message = vs_strdup(vs_error_message());
+    return status == VS_OK ? next : status;
+}
+
+/* Waits for the writer, completes what holds frames and removes what does not. */
+static enum vs_status end_outputs(struct job *job, enum vs_status ended)
+{
+    char *message = NULL;
+    enum vs_status status = first_fault(VS_OK, &message, ended);
+    status = first_fault(status, &message, host_writer_end(job->writer, &job->pipe_closed));
+    if (job->n_frames_done == 0)
         host_sinks_abort(job->sinks);
-        job->sinks = NULL;
-        return status;
-    }
-    char *message = status == VS_OK ? NULL : vs_strdup(vs_error_message());
-    enum vs_status close_status = host_sinks_close(job->sinks);
+    else
+        status = first_fault(status, &message, host_sinks_close(job->sinks));
+    job->writer = NULL;
     job->sinks = NULL;
-    if (status == VS_OK)
-        status = close_status;
-    else if (message)
+    if (message)
         (void)vs_fail(status, "%s", message);
     free(message);
     return status;

@@ -8,6 +8,7 @@
 #ifndef VS_MODELS_DIT_H
 #define VS_MODELS_DIT_H
 
+#include "cl/context.h"
 #include "models/cache.h"
 #include "models/dit_weights.h"
 
@@ -95,12 +96,10 @@ VS_CHECK enum vs_status vs_rollout_pass(struct vs_rollout *rollout, struct vs_sp
 
 /* Denoises the begun chunk from rollout->noise [n_steps, n, channels, H, W] (uploaded by the
  * caller; step 0 is what the chunk starts from) into rollout->x0, runs the clean pass and commits
- * the frames. sigma, timestep [n_steps] as vs_schedule() gives them. tick(user, pass), if any, is
- * told of every finished pass, the clean one included, and stops the run with
- * VS_ERROR_INTERRUPTED when it returns false. */
+ * the frames. sigma, timestep [n_steps] as vs_schedule() gives them. Only enqueues; fences
+ * [n_steps + 1], if any, are set behind every pass, the clean one included. */
 VS_CHECK enum vs_status vs_rollout_denoise(struct vs_rollout *rollout, const float *sigma,
-                                           const float *timestep,
-                                           bool (*tick)(void *user, size_t pass), void *user);
+                                           const float *timestep, struct vs_fence *fences);
 
 /* VS_ERROR_NONFINITE naming chunk and layer if a pass since the chunk began met infinity or NaN:
  * the first layer of the first pass that did. Waits for the device. */

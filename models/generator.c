@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * generator.c - from prompts to decoded chunks: encodes the texts, then for each chunk noise,
- * denoising, clean pass, decoding. Everything is allocated by vs_generator_create(). */
+ * denoising, clean pass, decoding. A chunk is decoded while the next is denoised. Everything is
+ * allocated by vs_generator_create(). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,12 +27,6 @@ static bool report(const struct vs_generator *g, enum vs_stage stage, size_t don
 static bool text_progress(size_t done, size_t total, void *user)
 {
     return report(user, VS_STAGE_ENCODE, done, total);
-}
-
-static bool pass_progress(void *user, size_t pass)
-{
-    const struct vs_generator *g = user;
-    return report(g, VS_STAGE_DENOISE, pass + 1, g->model->config.n_steps + 1);
 }
 
 /* ---- Preparation -------------------------------------------------------------------------- */
@@ -105,6 +100,7 @@ static enum vs_status create_buffers(struct vs_generator *g)
                        config->timestep_shift));
     VS_TRY(vs_noise_create(&g->noise, g->options.noise, g->options.seed, g->info.n_chunks,
                            config->n_steps, n_latents));
+    VS_TRY(vs_buffer_create(&g->latents, g->context, n_latents * sizeof(float)));
     VS_TRY(vs_buffer_create(&g->bytes, g->context, rgb_bytes));
     g->host_noise = vs_alloc(config->n_steps * n_latents, sizeof *g->host_noise);
     g->host_latents = vs_alloc(n_latents, sizeof *g->host_latents);
@@ -136,10 +132,10 @@ static enum vs_status rehearse(struct vs_generator *g)
         for (size_t j = 0; j < chunk; j++)
             numbers[j] = (int64_t)(i * chunk + j);
         VS_TRY(vs_rollout_begin(g->rollout, numbers, chunk));
-        VS_TRY(vs_rollout_denoise(g->rollout, g->sigma, g->timestep, NULL, NULL));
+        VS_TRY(vs_rollout_denoise(g->rollout, g->sigma, g->timestep, NULL));
     }
     for (int i = 0; i < 2; i++)
-        VS_TRY(vs_vae_decode(g->decoder, vs_span_of(g->rollout->x0), chunk, &frames, &n_frames));
+        VS_TRY(vs_vae_decode(g->decoder, vs_span_of(g->latents), chunk, &frames, &n_frames));
     VS_TRY(vs_bytes_run(g->context, g->bytes, 0, frames, 1));
 fail:
     vs_context_set_dry(g->context, false);
@@ -189,6 +185,8 @@ void vs_generator_free(struct vs_generator *g)
 {
     if (!g)
         return;
+    for (size_t i = 0; i <= VS_MAX_STEPS; i++)
+        vs_fence_clear(g->passes + i);
     for (size_t i = 0; g->texts && i < g->n_texts; i++)
         free(g->texts[i].rows);
     free(g->texts);
@@ -197,6 +195,7 @@ void vs_generator_free(struct vs_generator *g)
     vs_rollout_free(g->rollout);
     vs_dit_free(g->dit);
     vs_noise_free(g->noise);
+    vs_buffer_free(g->latents);
     vs_buffer_free(g->bytes);
     free(g->host_noise);
     free(g->host_latents);
@@ -218,10 +217,10 @@ static size_t first_frame(const struct vs_generator *g, size_t chunk)
 }
 
 /* The last prompt that is due when the chunk begins. */
-static enum vs_status settle_text(struct vs_generator *g)
+static enum vs_status settle_text(struct vs_generator *g, size_t chunk)
 {
     size_t due = 0;
-    double begin = (double)first_frame(g, g->next_chunk);
+    double begin = (double)first_frame(g, chunk);
     while (due + 1 < g->n_texts && g->texts[due + 1].seconds * g->info.fps <= begin)
         due++;
     if (due == g->text_in_force)
@@ -230,45 +229,70 @@ static enum vs_status settle_text(struct vs_generator *g)
     return vs_rollout_set_text(g->rollout, g->texts[due].rows, g->texts[due].n_rows);
 }
 
-static enum vs_status denoise(struct vs_generator *g)
+/* Enqueues all passes of a chunk. A fault is that of the chunk, not of the one before it. */
+static void begin_denoising(struct vs_generator *g, size_t index)
 {
     const struct vs_config *config = &g->model->config;
     enum vs_status status = VS_OK;
     size_t chunk = config->frames_per_chunk, n = chunk * g->rollout->latent_size;
     int64_t frames[256];
     for (size_t i = 0; i < chunk; i++)
-        frames[i] = (int64_t)(g->next_chunk * chunk + i);
+        frames[i] = (int64_t)(index * chunk + i);
     for (size_t step = 0; step < config->n_steps; step++)
-        vs_noise_get(g->noise, g->next_chunk, step, g->host_noise + step * n);
-    VS_TRY(settle_text(g));
+        vs_noise_get(g->noise, index, step, g->host_noise + step * n);
+    VS_TRY(settle_text(g, index));
     VS_TRY(vs_rollout_begin(g->rollout, frames, chunk));
     VS_TRY(vs_buffer_write(g->rollout->noise, 0, g->host_noise,
                            config->n_steps * n * sizeof *g->host_noise));
-    VS_TRY(vs_rollout_denoise(g->rollout, g->sigma, g->timestep,
-                              g->options.progress ? pass_progress : NULL, g));
+    VS_TRY(vs_rollout_denoise(g->rollout, g->sigma, g->timestep, g->passes));
+fail:
+    g->denoising = true;
+    g->denoise_status = status;
+}
+
+/* Waits for the passes, one by one, and fetches the latents. */
+static enum vs_status end_denoising(struct vs_generator *g)
+{
+    const struct vs_config *config = &g->model->config;
+    enum vs_status status = g->denoise_status;
+    size_t n = config->frames_per_chunk * g->rollout->latent_size;
+    g->denoising = false;
+    VS_TRY(status);
+    for (size_t pass = 0; pass <= config->n_steps; pass++) {
+        VS_TRY(vs_fence_wait(g->passes + pass));
+        if (!report(g, VS_STAGE_DENOISE, pass + 1, config->n_steps + 1))
+            return vs_fail(VS_ERROR_INTERRUPTED, "stopped on request");
+    }
     VS_TRY(vs_rollout_check_finite(g->rollout, g->next_chunk));
     VS_TRY(vs_buffer_read(g->rollout->x0, 0, g->host_latents, n * sizeof *g->host_latents));
 fail:
     return status;
 }
 
+/* Runs beside the passes of the next chunk, so the latents come from the host's copy. */
 static enum vs_status decode(struct vs_generator *g, size_t *n_frames)
 {
     enum vs_status status = VS_OK;
     struct vs_span frames;
     size_t frame_bytes = 3 * g->info.width * g->info.height;
-    report(g, VS_STAGE_DECODE, 0, 1);
-    status = vs_vae_decode(g->decoder, vs_span_of(g->rollout->x0),
-                           g->model->config.frames_per_chunk, &frames, n_frames);
+    vs_context_select(g->context, VS_QUEUE_DECODE);
+    VS_TRY(vs_buffer_write(g->latents, 0, g->host_latents, vs_buffer_bytes(g->latents)));
+    status = vs_vae_decode(g->decoder, vs_span_of(g->latents), g->model->config.frames_per_chunk,
+                           &frames, n_frames);
     if (status == VS_ERROR_NONFINITE)
         status = vs_fail_in(status, "chunk %zu", g->next_chunk);
     if (status != VS_OK)
         goto fail;
     VS_TRY(vs_bytes_run(g->context, g->bytes, 0, frames, *n_frames * frame_bytes));
     VS_TRY(vs_buffer_read(g->bytes, 0, g->host_rgb, *n_frames * frame_bytes));
-    report(g, VS_STAGE_DECODE, 1, 1);
 fail:
+    vs_context_select(g->context, VS_QUEUE_MAIN);
     return status;
+}
+
+void vs_generator_stop(struct vs_generator *g)
+{
+    g->stopping = true;
 }
 
 enum vs_status vs_generator_next(struct vs_generator *g, struct vs_chunk *chunk)
@@ -276,10 +300,17 @@ enum vs_status vs_generator_next(struct vs_generator *g, struct vs_chunk *chunk)
     enum vs_status status = VS_OK;
     size_t n_frames;
     memset(chunk, 0, sizeof *chunk);
-    if (g->next_chunk == g->info.n_chunks)
-        return VS_OK;
-    VS_TRY(denoise(g));
+    if (!g->denoising) {
+        if (g->next_chunk == g->info.n_chunks || g->stopping)
+            return VS_OK;
+        begin_denoising(g, g->next_chunk);
+    }
+    VS_TRY(end_denoising(g));
+    report(g, VS_STAGE_DECODE, 0, 1);
+    if (g->next_chunk + 1 < g->info.n_chunks && !g->stopping)
+        begin_denoising(g, g->next_chunk + 1);
     VS_TRY(decode(g, &n_frames));
+    report(g, VS_STAGE_DECODE, 1, 1);
     size_t first = first_frame(g, g->next_chunk), wanted = g->info.n_frames - first;
     *chunk = (struct vs_chunk){.index = g->next_chunk,
                                .first_frame = first,

@@ -28,10 +28,14 @@ struct vs_generator {
     struct vs_vae_stream *decoder;
     struct vs_noise_source *noise;
     float sigma[VS_MAX_STEPS], timestep[VS_MAX_STEPS];
+    struct vs_buffer *latents;          /* the chunk being decoded */
     struct vs_buffer *bytes;            /* RGB of a chunk */
     float *host_noise, *host_latents;   /* [n_steps, c, ..], [c, ..] */
     uint8_t *host_rgb;
-    size_t next_chunk;
+    size_t next_chunk;                  /* to be given out */
+    bool denoising, stopping;           /* next_chunk is enqueued; it will be the last */
+    enum vs_status denoise_status;      /* of the enqueueing */
+    struct vs_fence passes[VS_MAX_STEPS + 1];
 };
 
 #endif

@@ -42,6 +42,7 @@ static enum vs_status plan_length(struct vs_video_info *info, const struct vs_co
     info->n_frames = (size_t)frames;
     /* n chunks decode to 4 n c - 3 frames. */
     info->n_chunks = (info->n_frames + 3 + 4 * chunk - 1) / (4 * chunk);
+    info->chunk_frames = 4 * chunk;
     size_t latent_frames = info->n_chunks * chunk;
     info->horizon = options->horizon  ? options->horizon
                     : config->horizon ? config->horizon

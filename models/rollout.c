@@ -355,19 +355,8 @@ fail:
 
 /* ---- Sampler ------------------------------------------------------------------------------ */
 
-static enum vs_status report(struct vs_rollout *r, bool (*tick)(void *, size_t), void *user,
-                             size_t pass)
-{
-    if (!tick)
-        return VS_OK;
-    enum vs_status status = vs_context_finish(r->dit->context);
-    if (status == VS_OK && !tick(user, pass))
-        status = vs_fail(VS_ERROR_INTERRUPTED, "stopped on request");
-    return status;
-}
-
 enum vs_status vs_rollout_denoise(struct vs_rollout *r, const float *sigma, const float *timestep,
-                                  bool (*tick)(void *, size_t), void *user)
+                                  struct vs_fence *fences)
 {
     const struct vs_config *config = &r->dit->config;
     struct vs_context *context = r->dit->context;
@@ -383,11 +372,13 @@ enum vs_status vs_rollout_denoise(struct vs_rollout *r, const float *sigma, cons
             VS_TRY(vs_sampler_renoise_run(context, x, x0, vs_span_at(r->noise, (step + 1) * n),
                                           sigma[step + 1], n));
         }
-        VS_TRY(report(r, tick, user, step));
+        if (fences)
+            VS_TRY(vs_fence_set(fences + step, context));
     }
     VS_TRY(vs_rollout_pass(r, (struct vs_span){0}, x0, (float)config->context_noise, true));
-    VS_TRY(report(r, tick, user, config->n_steps));
     VS_TRY(vs_cache_commit(r->cache, x0));
+    if (fences)
+        VS_TRY(vs_fence_set(fences + config->n_steps, context));
 fail:
     return status;
 }

@@ -187,6 +187,48 @@ START_TEST(progress_stops_a_run)
 }
 END_TEST
 
+static struct vs_generator *to_stop;
+
+static bool stop_after_second_chunk(const struct vs_progress *progress, void *user)
+{
+    (void)user;
+    if (progress->stage == VS_STAGE_DENOISE && progress->chunk == 1)
+        vs_generator_stop(to_stop);
+    return true;
+}
+
+/* The chunk under way is finished, and is the one that a whole run gives; so is a chunk that was
+ * begun ahead before the stop. */
+START_TEST(a_stopped_run_gives_the_chunks_it_has_begun)
+{
+    struct vs_model *model = open_model(model_folder());
+    struct vs_generate_options options = options_for(4);
+    struct vs_chunk chunk;
+    options.progress = stop_after_second_chunk;
+    check_ok(vs_generator_create(&to_stop, check_context, model, &options));
+    for (size_t i = 0; i < 2; i++) {
+        check_ok(vs_generator_next(to_stop, &chunk));
+        ck_assert_uint_eq(chunk.index, i);
+        ck_assert_uint_gt(chunk.n_frames, 0);
+    }
+    check_ok(vs_generator_next(to_stop, &chunk));
+    ck_assert_uint_eq(chunk.n_frames, 0);
+    vs_generator_free(to_stop);
+
+    options.progress = NULL;
+    check_ok(vs_generator_create(&to_stop, check_context, model, &options));
+    check_ok(vs_generator_next(to_stop, &chunk));
+    vs_generator_stop(to_stop);
+    check_ok(vs_generator_next(to_stop, &chunk));
+    ck_assert_uint_eq(chunk.index, 1);
+    ck_assert_uint_gt(chunk.n_frames, 0);
+    check_ok(vs_generator_next(to_stop, &chunk));
+    ck_assert_uint_eq(chunk.n_frames, 0);
+    vs_generator_free(to_stop);
+    vs_model_free(model);
+}
+END_TEST
+
 /* A copy of the model folder whose transformer has NaN in one tensor. */
 static void make_broken_model(char *folder, size_t n)
 {
@@ -252,6 +294,7 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, the_loop_allocates_nothing);
     tcase_add_test(tests, frames_and_chunks_cover_what_was_asked);
     tcase_add_test(tests, progress_stops_a_run);
+    tcase_add_test(tests, a_stopped_run_gives_the_chunks_it_has_begun);
     tcase_add_test(tests, not_a_number_stops_the_run_naming_the_layer);
 }
 

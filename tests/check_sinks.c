@@ -19,6 +19,7 @@
 #include "host/sink.h"
 #include "host/sink_mp4.h"
 #include "host/sink_y4m.h"
+#include "host/writer.h"
 
 static char folder[] = "check_sinks.XXXXXX";
 
@@ -522,6 +523,80 @@ START_TEST(one_failing_output_leaves_the_others)
 }
 END_TEST
 
+/* What the thread writes is what was handed over, although the caller's frames change at once. */
+START_TEST(the_writer_copies_and_keeps_the_order)
+{
+    struct vs_video_info video = {
+        .width = 32, .height = 16, .fps = 16, .n_frames = 24, .chunk_frames = 12};
+    struct host_list paths = {0};
+    struct host_sinks *sinks;
+    struct host_writer *writer;
+    uint8_t rgb[12 * 32 * 16 * 3];
+    ck_assert_int_eq(host_list_add(&paths, folder), VS_OK);
+    ck_assert_int_eq(host_sinks_open(&sinks, &paths, &video, &metadata), VS_OK);
+    ck_assert_int_eq(host_writer_create(&writer, sinks, &video), VS_OK);
+    for (size_t i = 0; i < 24; i += 12) {
+        for (size_t j = 0; j < 12; j++) {
+            uint8_t *frame = picture(32, 16, i + j);
+            memcpy(rgb + j * 32 * 16 * 3, frame, 32 * 16 * 3);
+            free(frame);
+        }
+        ck_assert_int_eq(host_writer_put(writer, i, 12, rgb), VS_OK);
+        memset(rgb, 255, sizeof rgb);
+    }
+    ck_assert_int_eq(host_writer_end(writer, NULL), VS_OK);
+    ck_assert_int_eq(host_sinks_close(sinks), VS_OK);
+    ck_assert_uint_eq(count_files(), 24);
+    for (size_t i = 0; i < 24; i++) {
+        char name[32];
+        size_t width, height;
+        snprintf(name, sizeof name, "frame_%06zu.png", i);
+        uint8_t *got = decode_png_file(in_folder(name), &width, &height);
+        uint8_t *want = picture(32, 16, i);
+        ck_assert_mem_eq(got, want, 32 * 16 * 3);
+        free(got);
+        free(want);
+    }
+    free(paths.items);
+}
+END_TEST
+
+START_TEST(the_writer_tells_a_fault_once)
+{
+    struct vs_video_info video = {
+        .width = 32, .height = 16, .fps = 16, .n_frames = 3, .chunk_frames = 1};
+    struct host_list paths = {0};
+    struct host_sinks *sinks;
+    struct host_writer *writer;
+    char full[256];
+    snprintf(full, sizeof full, "%s", in_folder("full.y4m"));
+    if (symlink("/dev/full", full) != 0 || access("/dev/full", W_OK) != 0) {
+        fputs("check_sinks: there is no /dev/full, one test does less\n", stderr);
+        return;
+    }
+    ck_assert_int_eq(host_list_add(&paths, full), VS_OK);
+    ck_assert_int_eq(host_sinks_open(&sinks, &paths, &video, &metadata), VS_OK);
+    ck_assert_int_eq(host_writer_create(&writer, sinks, &video), VS_OK);
+    uint8_t *rgb = picture(32, 16, 0);
+    ck_assert_int_eq(host_writer_put(writer, 0, 1, rgb), VS_OK);
+    ck_assert_int_eq(host_writer_put(writer, 1, 1, rgb), VS_ERROR_RUNTIME);
+    ck_assert_ptr_nonnull(strstr(vs_error_message(), "full.y4m"));
+    ck_assert_int_eq(host_writer_put(writer, 2, 1, rgb), VS_OK);
+    ck_assert_int_eq(host_writer_end(writer, NULL), VS_OK);
+    host_sinks_abort(sinks);
+
+    /* A fault of the last frames is told at the end. */
+    ck_assert_int_eq(host_sinks_open(&sinks, &paths, &video, &metadata), VS_OK);
+    ck_assert_int_eq(host_writer_create(&writer, sinks, &video), VS_OK);
+    ck_assert_int_eq(host_writer_put(writer, 0, 1, rgb), VS_OK);
+    ck_assert_int_eq(host_writer_end(writer, NULL), VS_ERROR_RUNTIME);
+    ck_assert_ptr_nonnull(strstr(vs_error_message(), "full.y4m"));
+    host_sinks_abort(sinks);
+    free(rgb);
+    free(paths.items);
+}
+END_TEST
+
 /* Random pixels, which no format makes small. */
 static uint8_t *noise(size_t n_bytes)
 {
@@ -605,6 +680,8 @@ int main(void)
     tcase_add_test(all, a_draft_takes_its_name_when_it_is_complete);
     tcase_add_test(all, a_discarded_draft_leaves_what_was_there);
     tcase_add_test(all, one_failing_output_leaves_the_others);
+    tcase_add_test(all, the_writer_copies_and_keeps_the_order);
+    tcase_add_test(all, the_writer_tells_a_fault_once);
     tcase_add_test(all, a_file_that_grows_too_large_leaves_no_part_of_it);
     tcase_add_test(all, outputs_that_cannot_all_be_made_leave_none);
     suite_add_tcase(suite, all);

@@ -106,7 +106,7 @@ static void run_chunk(struct golden *golden, struct vs_rollout *rollout, size_t 
     begin_chunk(golden, rollout, chunk);
     golden_ok(golden,
               vs_buffer_write(rollout->noise, 0, noise, config->n_steps * n * sizeof *noise));
-    golden_ok(golden, vs_rollout_denoise(rollout, sigma, timestep, NULL, NULL));
+    golden_ok(golden, vs_rollout_denoise(rollout, sigma, timestep, NULL));
     golden_ok(golden, vs_rollout_check_finite(rollout, chunk));
     golden_ok(golden, vs_buffer_read(rollout->x0, 0, latents, n * sizeof *latents));
 }
