@@ -14,15 +14,20 @@ enum { GUARD = 67 }; /* floats on each side; odd, so that data is never aligned 
 struct vs_context *check_context;
 static uint64_t random_state;
 
-static void seed(void)
+uint64_t check_first_seed(void)
 {
     const char *text = getenv("VS_TEST_SEED");
-    random_state = text ? strtoull(text, NULL, 10) : 1;
+    return text ? strtoull(text, NULL, 10) : 1;
+}
+
+void check_seed(uint64_t seed)
+{
+    random_state = seed;
 }
 
 void check_device_open(void)
 {
-    seed();
+    check_seed(check_first_seed());
     check_ok(vs_context_create(&check_context, getenv("VS_TEST_DEVICE")));
 }
 
@@ -84,16 +89,21 @@ bool check_affordable(double n_products)
     return !sizes || strcmp(sizes, "tiny") != 0 || n_products <= 8192;
 }
 
-struct check_buffer check_upload(const float *host, size_t n)
+struct check_buffer check_upload_at(const float *host, size_t n, size_t offset)
 {
     struct check_buffer result = {.n = n};
-    float *padded = check_nans(n + 2 * GUARD);
+    float *padded = check_nans(offset + n + GUARD);
     if (host)
-        memcpy(padded + GUARD, host, n * sizeof *host);
-    check_ok(vs_floats_create(&result.buffer, check_context, padded, n + 2 * GUARD));
-    result.span = vs_span_at(result.buffer, GUARD);
+        memcpy(padded + offset, host, n * sizeof *host);
+    check_ok(vs_floats_create(&result.buffer, check_context, padded, offset + n + GUARD));
+    result.span = vs_span_at(result.buffer, offset);
     free(padded);
     return result;
+}
+
+struct check_buffer check_upload(const float *host, size_t n)
+{
+    return check_upload_at(host, n, GUARD);
 }
 
 void check_free(struct check_buffer *buffer)
@@ -111,28 +121,38 @@ static uint32_t canonical_bits(float x)
     return bits == 0x80000000 ? 0 : bits;
 }
 
+bool check_same(const struct check_buffer *got, const float *want, char message[256])
+{
+    size_t front = got->span.offset, n_all = front + got->n + GUARD, n_wrong = 0, first = 0;
+    float *all = malloc(n_all * sizeof *all), *values = all + front;
+    ck_assert_ptr_nonnull(all);
+    check_ok(vs_buffer_read(got->buffer, 0, all, n_all * sizeof *all));
+    bool outside = false;
+    for (size_t i = 0; i < front; i++)
+        outside = outside || !isnan(all[i]);
+    for (size_t i = 0; i < GUARD; i++)
+        outside = outside || !isnan(values[got->n + i]);
+    for (size_t i = 0; i < got->n; i++)
+        if (canonical_bits(values[i]) != canonical_bits(want[i]) && !n_wrong++)
+            first = i;
+    if (outside)
+        snprintf(message, 256, "wrote outside its output");
+    else if (n_wrong)
+        snprintf(message, 256, "%zu of %zu values differ; the first at %zu: %a, oracle %a", n_wrong,
+                 got->n, first, (double)values[first], (double)want[first]);
+    free(all);
+    return !outside && !n_wrong;
+}
+
 void check_bits(const struct check_buffer *got, const float *want, const char *format, ...)
 {
-    char what[256];
+    char what[256], message[256];
     va_list args;
     va_start(args, format);
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
-    size_t n_all = got->n + 2 * GUARD;
-    float *values = malloc(n_all * sizeof *values);
-    ck_assert_ptr_nonnull(values);
-    check_ok(vs_buffer_read(got->buffer, 0, values, n_all * sizeof *values));
-    for (size_t i = 0; i < GUARD; i++)
-        if (!isnan(values[i]) || !isnan(values[GUARD + got->n + i]))
-            ck_abort_msg("%s: wrote outside its output (guard %zu)", what, i);
-    size_t n_wrong = 0, first = 0;
-    for (size_t i = 0; i < got->n; i++)
-        if (canonical_bits(values[GUARD + i]) != canonical_bits(want[i]) && !n_wrong++)
-            first = i;
-    if (n_wrong)
-        ck_abort_msg("%s: %zu of %zu values differ; the first at %zu: %a, oracle %a", what, n_wrong,
-                     got->n, first, (double)values[GUARD + first], (double)want[first]);
-    free(values);
+    if (!check_same(got, want, message))
+        ck_abort_msg("%s: %s", what, message);
 }
 
 struct vs_buffer *check_ints(const int32_t *host, size_t n)

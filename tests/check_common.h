@@ -23,7 +23,9 @@ void check_device_close(void);
 /* Fails the test with the library's message. */
 void check_ok(enum vs_status status);
 
-/* Deterministic data; the seed is $VS_TEST_SEED or 1 and is printed on failure by Check's loop. */
+/* Deterministic data; the seed is $VS_TEST_SEED or 1, until check_seed() gives another. */
+uint64_t check_first_seed(void);
+void check_seed(uint64_t seed);
 uint64_t check_random(void);                 /* 64 bits */
 size_t check_random_below(size_t n);
 float check_gauss(void);                     /* about N(0, 1) */
@@ -41,9 +43,14 @@ struct check_buffer {
     size_t n;
 };
 struct check_buffer check_upload(const float *host, size_t n);
+/* The same at a given offset, in floats, which is the length of the guard in front. */
+struct check_buffer check_upload_at(const float *host, size_t n, size_t offset);
 void check_free(struct check_buffer *buffer);
 
-/* Reads the buffer, compares bit for bit with want and looks at the guards. */
+/* Reads the buffer, compares bit for bit with want and looks at the guards. False: message says
+ * what is wrong. */
+bool check_same(const struct check_buffer *got, const float *want, char message[256]);
+/* The same as an assertion. */
 void check_bits(const struct check_buffer *got, const float *want, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -22,19 +22,24 @@ trap 'exit 1' HUP INT TERM
 
 lines=$(sh "$srcdir/tools/runtimes.sh" env "$runtime") || exit 1
 eval "$lines"
-unset VS_TEST_DEVICE VS_KERNEL_DIR VS_TEST_SIZES
+unset VS_TEST_DEVICE VS_KERNEL_DIR VS_TEST_SIZES VS_TEST_CASES
 case $runtime in
 pocl) platform="Portable Computing Language" ;;
 intel) platform="Intel(R) OpenCL" ;;
-rusticl) platform="rusticl" ;;
+rusticl)
+    platform="rusticl"
+    VS_TEST_CASES=100 # it compiles slowly
+    export VS_TEST_CASES
+    ;;
 oclgrind)
     platform="Oclgrind"
     # Its check for values never written knows no "freeze", which the optimiser makes; programs
     # built without it have no business in the user's cache.
     VS_TEST_SIZES=tiny
+    VS_TEST_CASES=60
     OCLGRIND_BUILD_OPTIONS=-cl-opt-disable
     XDG_CACHE_HOME=$work/cache
-    export VS_TEST_SIZES OCLGRIND_BUILD_OPTIONS XDG_CACHE_HOME
+    export VS_TEST_SIZES VS_TEST_CASES OCLGRIND_BUILD_OPTIONS XDG_CACHE_HOME
     ;;
 esac
 
@@ -102,7 +107,7 @@ hashes() {
 
 case $what in
 families)
-    for name in norm gemm attention memory rope conv pointwise pixels convert; do
+    for name in norm gemm attention memory rope conv pointwise pixels convert random; do
         family $name
     done
     ;;

@@ -54,6 +54,15 @@ nodist_EXTRA_tests_check_norm_SOURCES = force_cxx_link.cc
 tests_check_norm_CFLAGS = $(tests_cflags)
 tests_check_norm_LDADD = $(tests_ldadd)
 
+# all families at random
+check_PROGRAMS += tests/check_random
+TESTS += tests/check_random
+tests_check_random_SOURCES = tests/check_random.c tests/check_random.h \
+	tests/check_random_families.c
+nodist_EXTRA_tests_check_random_SOURCES = force_cxx_link.cc
+tests_check_random_CFLAGS = $(tests_cflags)
+tests_check_random_LDADD = $(tests_ldadd)
+
 # host: options, records, outputs; the whole program
 check_PROGRAMS += tests/check_host tests/check_sinks
 TESTS += tests/check_host tests/check_sinks
