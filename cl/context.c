@@ -69,6 +69,7 @@ void vs_context_free(struct vs_context *context)
     for (int i = 0; i < VS_N_QUEUES; i++)
         if (context->queues[i])
             clFinish(context->queues[i]);
+    vs_profile_free(context);
     vs_programs_free(context);
     for (int i = 0; i < VS_N_QUEUES; i++)
         if (context->queues[i])

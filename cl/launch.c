@@ -16,7 +16,7 @@ void vs_launch_begin(struct vs_launch *launch, struct vs_context *context,
     va_start(args, options);
     int n = vsnprintf(text, sizeof text, options, args);
     va_end(args);
-    *launch = (struct vs_launch){.context = context};
+    *launch = (struct vs_launch){.context = context, .source = source};
     if (n < 0 || (size_t)n >= sizeof text)
         launch->status = vs_fail(VS_ERROR_RUNTIME, "options of kernel %s are too long", kernel);
     else
@@ -65,17 +65,26 @@ void vs_launch_float(struct vs_launch *launch, float value)
     set_arg(launch, sizeof value, &value);
 }
 
+void vs_launch_bytes(struct vs_launch *launch, double n_bytes)
+{
+    launch->bytes = n_bytes;
+}
+
 enum vs_status vs_launch_run(struct vs_launch *launch, unsigned n_dims, const size_t *global,
                              const size_t *local, double flops)
 {
-    const struct vs_context *context = launch->context;
+    enum vs_status status = VS_OK;
+    struct vs_context *context = launch->context;
     if (launch->status != VS_OK)
         return launch->status;
-    if (context->dry)
-        return VS_OK;
     for (unsigned i = 0; i < n_dims; i++)
         if (!global[i])
             return VS_OK;
+    if (context->profile)
+        VS_TRY(vs_profile_count(context, launch->source->name, launch->kernel->name, flops,
+                                launch->bytes));
+    if (context->dry)
+        return VS_OK;
 
     unsigned last = n_dims - 1;
     size_t step = local ? local[last] : 1, n_steps = global[last] / step, per_launch = n_steps;
@@ -92,13 +101,17 @@ enum vs_status vs_launch_run(struct vs_launch *launch, unsigned n_dims, const si
         size_t n = n_steps - done < per_launch ? n_steps - done : per_launch;
         offset[last] = done * step;
         size[last] = n * step;
-        cl_int error =
-            clEnqueueNDRangeKernel(context->queue, launch->kernel->kernel, n_dims,
-                                   done ? offset : NULL, size, local, 0, NULL, NULL);
+        cl_event event = NULL;
+        cl_int error = clEnqueueNDRangeKernel(context->queue, launch->kernel->kernel, n_dims,
+                                              done ? offset : NULL, size, local, 0, NULL,
+                                              context->profile ? &event : NULL);
         if (error != CL_SUCCESS) {
-            enum vs_status status = vs_cl_fail(error, "clEnqueueNDRangeKernel", context);
+            status = vs_cl_fail(error, "clEnqueueNDRangeKernel", context);
             return vs_fail_in(status, "kernel %s", launch->kernel->name);
         }
+        if (context->profile)
+            VS_TRY(vs_profile_event(context, launch->source->name, launch->kernel->name, event));
     }
-    return VS_OK;
+fail:
+    return status;
 }

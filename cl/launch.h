@@ -20,8 +20,10 @@
 
 struct vs_launch {
     struct vs_context *context;
+    const struct vs_source *source;
     struct vs_kernel *kernel;
     unsigned n_args;
+    double bytes; /* see vs_launch_bytes() */
     enum vs_status status;
 };
 
@@ -38,9 +40,13 @@ void vs_launch_size(struct vs_launch *launch, size_t value);
 void vs_launch_int(struct vs_launch *launch, int value);
 void vs_launch_float(struct vs_launch *launch, float value);
 
+/* For profiles: what the operation reads and writes, each input and output once. */
+void vs_launch_bytes(struct vs_launch *launch, double n_bytes);
+
 /* Starts the kernel over `global` items in groups of `local` (NULL: the driver's choice; then
  * global may be any size, else it must be a multiple). flops: arithmetic operations of the whole
- * launch, for the split and for profiles. Nothing is started when a size is 0. */
+ * launch, for the split and for profiles; those of the formula, whatever the algorithm (where one
+ * operation takes several launches, their sum is). Nothing is started when a size is 0. */
 VS_CHECK enum vs_status vs_launch_run(struct vs_launch *launch, unsigned n_dims,
                                       const size_t *global, const size_t *local, double flops);
 

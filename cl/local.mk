@@ -10,6 +10,7 @@ cl_libcl_la_SOURCES = \
 	cl/kernel_dir.c cl/kernel_dir.h \
 	cl/launch.c cl/launch.h \
 	cl/opencl.c cl/opencl.h \
+	cl/profile.c cl/profile.h \
 	cl/program.c cl/program.h \
 	cl/program_cache.c cl/program_cache.h \
 	cl/sha256.c cl/sha256.h \

@@ -28,6 +28,7 @@ enum vs_status vs_cl_fail(cl_int error, const char *call, const struct vs_contex
     } while (0)
 
 struct vs_program; /* cl/program.c */
+struct vs_profile; /* cl/profile.c */
 
 struct vs_context {
     struct vs_device_info info;
@@ -39,6 +40,7 @@ struct vs_context {
     size_t allocated_bytes, peak_bytes;
     cl_uint vector_width;
     bool dry; /* nothing is enqueued */
+    struct vs_profile *profile; /* NULL: launches are not counted */
     double flops_per_launch; /* longest launch, in arithmetic operations; 0: no limit */
 };
 
@@ -56,6 +58,14 @@ struct vs_kernel {
 
 /* The cl_device_id behind an entry of the device list. */
 enum vs_status vs_device_id(cl_device_id *id, const struct vs_device_info *info);
+
+/* While profiling: adds a launch to those of its kernel (source is static), and the event of what
+ * was enqueued for it, taken over. */
+enum vs_status vs_profile_count(struct vs_context *context, const char *source, const char *kernel,
+                                double flops, double bytes);
+enum vs_status vs_profile_event(struct vs_context *context, const char *source, const char *kernel,
+                                cl_event event);
+void vs_profile_free(struct vs_context *context);
 
 /* Releases all programs of a context. */
 void vs_programs_free(struct vs_context *context);

@@ -14,7 +14,7 @@ host_libhost_la_SOURCES = \
 	host/sink_png.c host/sink_sheet.c \
 	host/sink_y4m.c host/sink_y4m.h \
 	host/writer.c host/writer.h \
-	host/run.c host/run.h \
+	host/run.c host/run.h host/profile.c host/profile.h \
 	host/generate.c host/replay.c \
 	host/missing.c host/missing.h host/devices.c \
 	host/inspect.c host/inspect.h host/inspect_print.c host/inspect_json.c \

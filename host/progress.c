@@ -356,6 +356,15 @@ void host_progress_note(struct host_progress *progress, const char *kind, const 
     fprintf(stderr, "%s\n", text);
 }
 
+void host_progress_record(struct host_progress *progress, const char *text, const char *json)
+{
+    if (progress->mode != HOST_PROGRESS_JSON && progress->line_shown)
+        fputc('\n', stderr);
+    progress->line_shown = false;
+    fprintf(stderr, "%s\n", progress->mode == HOST_PROGRESS_JSON ? json : text);
+    fflush(stderr);
+}
+
 bool host_progress_end(struct host_progress *progress, enum vs_status status, const char *message,
                        const char *const *paths, size_t n_paths)
 {

@@ -57,6 +57,9 @@ void host_progress_chunk(struct host_progress *progress, size_t chunk, size_t n_
 void host_progress_note(struct host_progress *progress, const char *kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* What was asked for, whatever the mode but in its form: lines of text, or one line of JSON. */
+void host_progress_record(struct host_progress *progress, const char *text, const char *json);
+
 /* The run ends. paths are the outputs that were completed. message: of the fault, or NULL. Returns
  * true when a fault has been told to the reader already (mode json). */
 bool host_progress_end(struct host_progress *progress, enum vs_status status, const char *message,

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "cl/alloc.h"
+#include "host/profile.h"
 #include "host/settings.h"
 #include "host/signals.h"
 #include "host/sink.h"
@@ -20,6 +21,7 @@ struct job {
     struct host_sinks *sinks;
     struct host_writer *writer;
     struct vs_generator *generator; /* NULL before the first chunk */
+    struct host_profile *profile;   /* NULL: none is wanted */
     bool pipe_closed;
     size_t n_frames_done;
 };
@@ -98,6 +100,8 @@ static enum vs_status make_chunks(struct job *job)
         VS_TRY(host_writer_put(job->writer, chunk.first_frame, chunk.n_frames, chunk.rgb));
         job->n_frames_done = chunk.first_frame + chunk.n_frames;
         host_progress_chunk(job->progress, chunk.index, job->n_frames_done);
+        if (job->profile)
+            VS_TRY(host_profile_sample(job->profile));
     }
 fail:
     return status;
@@ -124,12 +128,20 @@ static enum vs_status run_generator(struct job *job, const struct host_run *run,
     if (run->unsafe)
         warn_unsafe(job->progress, context);
     VS_TRY(vs_generator_create(&generator, context, model, options));
+    if (run->profile)
+        VS_TRY(host_profile_begin(&job->profile, context));
     host_signals_install(); /* again: the device's compiler may have taken the signals */
     host_progress_start(job->progress);
     VS_TRY(host_writer_create(&job->writer, job->sinks, video));
     job->generator = generator;
-    VS_TRY(make_chunks(job));
+    status = make_chunks(job);
+    /* A run that was stopped has a profile too. */
+    if (job->profile && (status == VS_OK || status == VS_ERROR_INTERRUPTED)) {
+        enum vs_status profile_status = host_profile_end(job->profile, job->progress);
+        status = status == VS_OK ? profile_status : status;
+    }
 fail:
+    host_profile_free(job->profile);
     vs_generator_free(generator);
     vs_context_free(context);
     return status;

@@ -15,6 +15,7 @@ struct host_run {
     int progress; /* enum host_progress_mode */
     bool quiet;
     bool unsafe;
+    bool profile;
 };
 
 /* Entries for an option table whose struct `type` holds a struct host_run named `member`. */
@@ -52,7 +53,10 @@ struct host_run {
     {HOST_FLAG, 'q', "quiet", NULL, "Print errors only.", offsetof(type, member.quiet)},           \
     {HOST_FLAG, 0, "unsafe", NULL,                                                                 \
      "Use a device even if its self-test says that it computes wrongly.",                          \
-     offsetof(type, member.unsafe)}
+     offsetof(type, member.unsafe)},                                                               \
+    {HOST_FLAG, 0, "profile", NULL,                                                                \
+     "Say at the end where the time went, family by family of kernels.",                           \
+     offsetof(type, member.profile)}
 
 /* Checks what can be checked without a model: the outputs' names. */
 VS_CHECK enum vs_status host_run_check(const struct host_run *run);

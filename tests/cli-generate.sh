@@ -108,6 +108,29 @@ check "progress for programs" exits 0 generate $short -o i --progress json
 check "is JSON on every line" sh -c '! grep -qv "^{\"event\":\".*}\$" stderr'
 check "has a begin and an end" sh -c 'head -n 1 stderr | grep -q begin && tail -n 1 stderr |
     grep -q "\"status\":0"'
+profile_adds_up() {
+    python3 - "$1" <<'PYTHON'
+import json, sys
+lines = [json.loads(line) for line in open(sys.argv[1])]
+profile, = [line for line in lines if line["event"] == "profile"]
+families = {family["family"]: family for family in profile["families"]}
+assert {"gemm", "attention", "conv", "memory", "norm", "rope", "pointwise", "pixels"} <= set(families)
+assert "bench" not in families
+assert abs(sum(family["share"] for family in families.values()) - 1) < 1e-3
+assert 0 < profile["kernel_seconds"] <= profile["seconds"]
+assert profile["peak_gflops"] > 0 and profile["copy_gbs"] > 0
+for family in families.values():
+    kernels = family["kernels"]
+    assert sum(kernel["launches"] for kernel in kernels) == family["launches"] > 0
+    assert abs(sum(kernel["seconds"] for kernel in kernels) - family["seconds"]) < 1e-3
+    assert family["gflops"] > 0 and family["gbs"] > 0
+PYTHON
+}
+check "a profile" exits 0 generate $short -o k.y4m --profile --progress json
+check "adds up" profile_adds_up stderr
+check "and changes no frame" cmp k.y4m a.y4m
+check "a profile for people" exits 0 generate $short -o l.y4m --profile
+check "names families" grep -q '^gemm .*%' stderr
 check "no colour outside a terminal" sh -c '! grep -q "$(printf "\033")" stderr'
 
 # ---- Full disks, closed pipes --------------------------------------------------------------------

@@ -169,6 +169,7 @@ enum vs_status vs_attention_run_variant(struct vs_context *context, size_t index
     vs_launch_size(&launch, a.kv_stride);
     vs_launch_size(&launch, a.out_stride);
     vs_launch_float(&launch, a.scale);
+    vs_launch_bytes(&launch, 8.0 * ((double)a.n_queries + (double)a.n_keys) * (double)width);
     double flops = 4.0 * (double)a.n_queries * (double)a.n_keys * (double)width;
     if (index == PLAIN)
         return vs_launch_run(&launch, 2, (size_t[]){a.n_heads, a.n_queries}, NULL, flops);

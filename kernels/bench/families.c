@@ -398,7 +398,7 @@ static bool norm_usable(const struct vs_bench_op *op, size_t variant)
     return vs_norm_variant_usable(op->context, variant);
 }
 
-/* flops: operations an element, a function of the channel norm's silu counting ten. */
+/* flops: operations an element, silu counting many. */
 static enum vs_status open_rows(struct vs_bench_op *op, double flops,
                                 enum vs_status (*run)(struct vs_bench_op *, size_t, size_t))
 {
@@ -434,7 +434,7 @@ static enum vs_status open_rms(struct vs_bench_op *op)
 
 static enum vs_status open_channel_norm(struct vs_bench_op *op)
 {
-    return open_rows(op, 14, run_channel_norm);
+    return open_rows(op, 20, run_channel_norm);
 }
 
 /* ---- rope --------------------------------------------------------------------------------- */

@@ -283,6 +283,10 @@ enum vs_status vs_conv_run_variant(struct vs_context *context, size_t index, str
     vs_launch_size(&launch, n_frames);
     vs_launch_size(&launch, n_panels);
 
+    double n_in_pixels = (double)((conv->n_past + conv->n_frames) * conv->height * conv->width);
+    vs_launch_bytes(&launch, 4.0 * (n_in_pixels * (double)weight->n_in +
+                                    (flat.residual.buffer ? 2.0 : 1.0) * (double)n_frames *
+                                        (double)n_out_pixels * (double)weight->n_out));
     double flops = 2.0 * (double)n_frames * (double)n_out_pixels * (double)weight->n_out *
                    (double)(kernel[0] * kernel[1] * kernel[2] * weight->n_in);
     if (index == PLAIN)

@@ -60,6 +60,8 @@ enum vs_status vs_weight_widen(struct vs_context *context, struct vs_span out,
     vs_launch_size(&launch, weight->offset_bytes);
     vs_launch_size(&launch, weight->n_columns);
     size_t global[] = {weight->n_columns / 16 + (weight->n_columns % 16 != 0), weight->n_rows};
+    vs_launch_bytes(&launch, 4.0 * (double)weight->n_rows * (double)weight->n_columns +
+                                 (double)vs_buffer_bytes(weight->buffer));
     VS_TRY(vs_launch_run(&launch, 2, global, NULL,
                          (double)weight->n_rows * (double)weight->n_columns));
 fail:

@@ -102,6 +102,17 @@ fail:
     return status;
 }
 
+static double linear_bytes(size_t n_rows, const struct vs_linear *linear)
+{
+    const struct vs_weight *weight = linear->weight;
+    const struct vs_dtype_info *info = vs_dtype_info(weight->dtype);
+    double x = (double)n_rows * (double)weight->n_columns;
+    double out = (double)n_rows * (double)weight->n_rows;
+    double weights = (double)weight->n_rows * (double)weight->n_columns;
+    return 4 * (x + out + (linear->residual.buffer ? out : 0)) +
+           weights * (double)info->n_bytes / (double)info->n_elements;
+}
+
 enum vs_status vs_linear_run_variant(struct vs_context *context, size_t index, struct vs_span out,
                                      struct vs_span x, size_t n_rows,
                                      const struct vs_linear *linear)
@@ -156,6 +167,7 @@ enum vs_status vs_linear_run_variant(struct vs_context *context, size_t index, s
     vs_launch_size(&launch, weight->n_columns);
     if (!group)
         vs_launch_size(&launch, sweep);
+    vs_launch_bytes(&launch, linear_bytes(n_rows, linear));
     VS_TRY(
         vs_launch_run(&launch, 2, global, index == PLAIN ? NULL : local,
                       2.0 * (double)n_rows * (double)weight->n_rows * (double)weight->n_columns));

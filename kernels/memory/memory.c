@@ -59,6 +59,7 @@ enum vs_status vs_unit_run(struct vs_context *context, struct vs_span out, struc
     vs_launch_span(&launch, x);
     vs_launch_size(&launch, head_dim);
     vs_launch_float(&launch, eps);
+    vs_launch_bytes(&launch, 8.0 * (double)n_vectors * (double)head_dim);
     return vs_launch_run(&launch, 1, &n_vectors, NULL, 3.0 * (double)n_vectors * (double)head_dim);
 fail:
     return status;
@@ -92,6 +93,7 @@ enum vs_status vs_gates_run(struct vs_context *context, struct vs_span beta_out,
     vs_launch_size(&launch, per_slot);
     vs_launch_size(&launch, beta_width);
     vs_launch_size(&launch, alpha_width);
+    vs_launch_bytes(&launch, 8.0 * (double)n_rows * (double)(beta_width + alpha_width));
     return vs_launch_run(&launch, 2, (size_t[]){(width + LANES - 1) / LANES, n_rows}, NULL,
                          60.0 * (double)n_rows * (double)width);
 fail:
@@ -116,6 +118,7 @@ enum vs_status vs_router_run(struct vs_context *context, struct vs_span gamma,
     vs_launch_span(&launch, bias);
     vs_launch_span(&launch, log_rho);
     vs_launch_size(&launch, n_channels);
+    vs_launch_bytes(&launch, 4.0 * (double)(n_frames + 2) * (double)n_channels);
     return vs_launch_run(&launch, 2, (size_t[]){(n_channels + LANES - 1) / LANES, n_frames}, NULL,
                          30.0 * (double)n_frames * (double)n_channels);
 fail:
@@ -241,6 +244,9 @@ enum vs_status vs_memory_update_run_variant(struct vs_context *context, size_t i
     vs_launch_size(&launch, update->alpha_width);
     size_t global[2] = {n_column_groups(variant, dim), n_heads};
     double flops = 5.0 * (double)n_rows * (double)n_heads * (double)dim * (double)dim;
+    double n_gates = (double)update->beta_width + (double)update->alpha_width;
+    vs_launch_bytes(&launch, 8.0 * (double)(n_rows + dim) * (double)n_heads * (double)dim +
+                                 4.0 * (double)n_rows * n_gates);
     return vs_launch_run(&launch, 2, global, variant->n_vectors ? (size_t[]){1, 1} : NULL, flops);
 fail:
     return status;
@@ -321,6 +327,7 @@ enum vs_status vs_memory_read_run_variant(struct vs_context *context, size_t ind
     vs_launch_size(&launch, read->rows_per_frame);
     vs_launch_float(&launch, (float)(1.0 / (double)dim));
     vs_launch_float(&launch, read->eps);
+    vs_launch_bytes(&launch, 4.0 * (double)width * (4.0 * (double)n_rows + (double)dim));
     return vs_launch_run(&launch, 2, (size_t[]){n_heads, (n_rows - 1) / n_tokens + 1}, NULL,
                          2.0 * (double)n_rows * (double)width * (double)dim);
 fail:

@@ -43,9 +43,12 @@ static enum vs_status begin(struct vs_launch *launch, struct vs_context *context
     return VS_OK;
 }
 
-/* n_items work-items, or as many groups. */
-static enum vs_status run(struct vs_launch *launch, size_t variant, size_t n_items, double flops)
+/* n_items work-items, or as many groups; n elements, each of so many operations. */
+static enum vs_status run(struct vs_launch *launch, size_t variant, size_t n_items, double n,
+                          double operations)
 {
+    double flops = operations * n;
+    vs_launch_bytes(launch, 8.0 * n);
     if (variant == GROUP)
         return vs_launch_run(launch, 2, (size_t[]){LANES, n_items}, (size_t[]){LANES, 1}, flops);
     return vs_launch_run(launch, 1, &n_items, NULL, flops);
@@ -67,8 +70,7 @@ enum vs_status vs_layernorm_run_variant(struct vs_context *context, size_t varia
     vs_launch_size(&launch, norm->rows_per_vector);
     vs_launch_float(&launch, (float)(1.0 / (double)norm->n_channels));
     vs_launch_float(&launch, norm->eps);
-    VS_TRY(run(&launch, variant, norm->n_rows,
-               8.0 * (double)norm->n_rows * (double)norm->n_channels));
+    VS_TRY(run(&launch, variant, norm->n_rows, (double)norm->n_rows * (double)norm->n_channels, 8));
 fail:
     return status;
 }
@@ -94,7 +96,7 @@ enum vs_status vs_rmsnorm_run_variant(struct vs_context *context, size_t variant
     vs_launch_size(&launch, n_channels);
     vs_launch_float(&launch, (float)(1.0 / (double)n_channels));
     vs_launch_float(&launch, eps);
-    VS_TRY(run(&launch, variant, n_rows, 4.0 * (double)n_rows * (double)n_channels));
+    VS_TRY(run(&launch, variant, n_rows, (double)n_rows * (double)n_channels, 4));
 fail:
     return status;
 }
@@ -128,7 +130,7 @@ enum vs_status vs_channel_norm_run_variant(struct vs_context *context, size_t va
     }
     vs_launch_size(&launch, n_channels);
     vs_launch_float(&launch, (float)sqrt((double)n_channels));
-    VS_TRY(run(&launch, variant, n_items, 20.0 * (double)n_rows * (double)n_channels));
+    VS_TRY(run(&launch, variant, n_items, (double)n_rows * (double)n_channels, 20));
 fail:
     return status;
 }

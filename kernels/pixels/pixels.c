@@ -28,6 +28,7 @@ enum vs_status vs_channels_last_run(struct vs_context *context, struct vs_span o
     set_spans(&launch, out, x, scale, shift);
     vs_launch_size(&launch, n_channels);
     vs_launch_size(&launch, n_pixels);
+    vs_launch_bytes(&launch, 8.0 * (double)n_frames * (double)n_pixels * (double)n_channels);
     return vs_launch_run(&launch, 2, (size_t[]){n_pixels, n_frames}, NULL,
                          2.0 * (double)n_frames * (double)n_pixels * (double)n_channels);
 }
@@ -44,6 +45,7 @@ enum vs_status vs_channels_first_run(struct vs_context *context, struct vs_span 
     vs_launch_size(&launch, n_channels);
     vs_launch_size(&launch, x_channels);
     vs_launch_size(&launch, n_pixels);
+    vs_launch_bytes(&launch, 8.0 * (double)n_frames * (double)n_pixels * (double)n_channels);
     return vs_launch_run(&launch, 2, (size_t[]){n_pixels, n_frames}, NULL,
                          2.0 * (double)n_frames * (double)n_pixels * (double)n_channels);
 }
@@ -58,5 +60,6 @@ enum vs_status vs_bytes_run(struct vs_context *context, const struct vs_buffer *
     vs_launch_size(&launch, out_offset);
     vs_launch_span(&launch, x);
     vs_launch_size(&launch, n);
+    vs_launch_bytes(&launch, 5.0 * (double)n);
     return vs_launch_run(&launch, 1, &n_items, NULL, 4.0 * (double)n);
 }

@@ -37,6 +37,7 @@ enum vs_status vs_activation_run(struct vs_context *context, struct vs_span out,
     vs_launch_span(&launch, out);
     vs_launch_span(&launch, x);
     vs_launch_size(&launch, n);
+    vs_launch_bytes(&launch, 8.0 * (double)n);
     VS_TRY(vs_launch_run(&launch, 1, (size_t[]){ceil_div(n, width)}, NULL, 30.0 * (double)n));
 fail:
     return status;
@@ -57,6 +58,7 @@ enum vs_status vs_add_run(struct vs_context *context, struct vs_span out, struct
     vs_launch_span(&launch, a);
     vs_launch_span(&launch, b);
     vs_launch_size(&launch, n_b);
+    vs_launch_bytes(&launch, 4.0 * (2.0 * (double)n + (double)n_b));
     VS_TRY(vs_launch_run(&launch, 1, (size_t[]){n}, NULL, (double)n));
 fail:
     return status;
@@ -75,6 +77,7 @@ enum vs_status vs_sampler_x0_run(struct vs_context *context, struct vs_span out,
     vs_launch_span(&launch, x);
     vs_launch_span(&launch, flow);
     vs_launch_float(&launch, sigma);
+    vs_launch_bytes(&launch, 12.0 * (double)n);
     VS_TRY(vs_launch_run(&launch, 1, (size_t[]){n}, NULL, 2.0 * (double)n));
 fail:
     return status;
@@ -95,6 +98,7 @@ enum vs_status vs_sampler_renoise_run(struct vs_context *context, struct vs_span
     vs_launch_span(&launch, noise);
     vs_launch_float(&launch, sigma);
     vs_launch_float(&launch, 1.0f - sigma);
+    vs_launch_bytes(&launch, 12.0 * (double)n);
     VS_TRY(vs_launch_run(&launch, 1, (size_t[]){n}, NULL, 3.0 * (double)n));
 fail:
     return status;
@@ -120,6 +124,7 @@ static enum vs_status move_patches(struct vs_context *context, const char *kerne
     vs_launch_size(&launch, n_channels);
     vs_launch_size(&launch, rows);
     vs_launch_size(&launch, columns);
+    vs_launch_bytes(&launch, 8.0 * (double)n_planes * (double)plane);
     VS_TRY(vs_launch_run(&launch, 3, (size_t[]){width, height, n_planes}, NULL,
                          (double)n_planes * (double)plane));
 fail:
@@ -163,6 +168,7 @@ enum vs_status vs_scatter_rows_run(struct vs_context *context, struct vs_span ou
     vs_launch_size(&launch, first_slot);
     vs_launch_size(&launch, rows_per_slot);
     vs_launch_size(&launch, n_channels);
+    vs_launch_bytes(&launch, 8.0 * (double)n_rows * (double)n_channels);
     VS_TRY(vs_launch_run(&launch, 2, (size_t[]){n_channels, n_rows}, NULL,
                          (double)n_rows * (double)n_channels));
 fail:
@@ -182,6 +188,7 @@ enum vs_status vs_check_finite_run(struct vs_context *context, const struct vs_b
     vs_launch_size(&launch, index);
     vs_launch_span(&launch, x);
     vs_launch_size(&launch, n);
+    vs_launch_bytes(&launch, 4.0 * (double)n);
     VS_TRY(vs_launch_run(&launch, 1, (size_t[]){ceil_div(n, CHECKED_PER_ITEM)}, NULL, (double)n));
 fail:
     return status;

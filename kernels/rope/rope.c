@@ -94,6 +94,7 @@ enum vs_status vs_rope_run(struct vs_context *context, struct vs_span out, struc
     vs_launch_size(&launch, shape->grid_columns);
     vs_launch_size(&launch, rope->n_heads);
     vs_launch_int(&launch, rope->backwards);
+    vs_launch_bytes(&launch, 8.0 * (double)n_tokens * (double)width);
     return vs_launch_run(&launch, 2, (size_t[]){rope->n_heads, n_tokens}, NULL,
                          3.0 * (double)n_tokens * (double)width);
 fail:
