@@ -10,6 +10,7 @@
 
 #include "cl/alloc.h"
 #include "host/command.h"
+#include "models/bench.h"
 
 struct values {
     struct host_list ops, names;
@@ -59,7 +60,9 @@ const struct host_spec host_bench_spec = {
         "delta:TOKENSxHEADSxWIDTH (memory update; :channel for gates per channel); "
         "read:TOKENSxHEADSxWIDTH (memory read); conv3d:INxOUTxFRAMESxROWSxCOLUMNS; "
         "norm:ROWSxCHANNELS; rms:ROWSxCHANNELS; channel-norm:PIXELSxCHANNELS; "
-        "rope:FRAMESxROWSxCOLUMNSxHEADSxWIDTH.",
+        "rope:FRAMESxROWSxCOLUMNSxHEADSxWIDTH; dit:FRAMESxROWSxCOLUMNSxLAYERS (one pass of the "
+        "1.3B transformer; latent frames of so many rows and columns); "
+        "vae:FRAMESxROWSxCOLUMNSxBASE (decoding of a chunk).",
     .options = options,
     .n_options = sizeof options / sizeof *options,
     .examples = "  videossm-cl bench\n"
@@ -70,7 +73,7 @@ const struct host_spec host_bench_spec = {
 
 /* ---- What to run -------------------------------------------------------------------------- */
 
-static const struct vs_bench_family *const tables[] = {vs_bench_families};
+static const struct vs_bench_family *const tables[] = {vs_bench_families, vs_bench_networks};
 enum { N_TABLES = sizeof tables / sizeof *tables };
 
 /* An operation as asked for. */

@@ -22,6 +22,9 @@ static const double shortest_seconds = 2e-3;
 /* A variant that nobody runs may take this many times its share of time. */
 static const double patience = 10;
 
+/* A second or more on anything. */
+static const double long_flops = 1e12;
+
 struct samples {
     double seconds[MAX_ROUNDS], of_peak[MAX_ROUNDS], of_copy[MAX_ROUNDS];
     double peak[MAX_ROUNDS], copy[MAX_ROUNDS];
@@ -79,9 +82,10 @@ static enum vs_status warm_up(struct samples *samples, struct host_bench_result 
     enum vs_status status = VS_OK;
     size_t part = op->n_rows / 64 + 1;
     double took, estimate;
+    samples->repeats = 1;
     if (op->n_rows == 1) {
-        samples->repeats = 1;
-        return VS_OK;
+        /* All or nothing. What is long needs no warming up. */
+        return op->flops < long_flops ? time_runs(&took, peak, op, result->index, 1, 1) : VS_OK;
     }
     VS_TRY(time_runs(&took, peak, op, result->index, part, 1));
     VS_TRY(time_runs(&took, peak, op, result->index, part, 1));

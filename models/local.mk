@@ -47,6 +47,11 @@ models_libmodels_la_SOURCES += \
 	models/cache.c models/cache.h \
 	models/generator.c models/generator.h models/plan.c
 
+# bench: both networks with weights made up on the spot
+models_libmodels_la_SOURCES += \
+	models/bench.c models/bench.h \
+	models/synthetic.c models/synthetic.h
+
 lib_LTLIBRARIES += libvideossm.la
 libvideossm_la_SOURCES =
 nodist_EXTRA_libvideossm_la_SOURCES = force_cxx_library.cc

@@ -383,6 +383,7 @@ void vs_weights_free(struct vs_weights *weights)
         free(weights->copies[i]);
     for (size_t i = 0; i < weights->n_maps; i++)
         vs_file_map_free(weights->maps[i]);
+    vs_synthetic_free(weights->synthetic);
     text_free(&weights->metadata);
     text_free(&weights->inert);
     free(weights->tensors);
@@ -418,6 +419,8 @@ const struct vs_tensor *vs_weights_at(const struct vs_weights *weights, size_t i
 const struct vs_tensor *vs_weights_find(const struct vs_weights *weights, const char *name)
 {
     struct vs_tensor wanted = {.name = name};
+    if (weights->synthetic)
+        return vs_synthetic_find(weights->synthetic, name);
     const struct vs_tensor *key = &wanted;
     const struct vs_tensor *const *hit = bsearch(&key, weights->by_name, weights->n_tensors,
                                                  sizeof *weights->by_name, compare_names);
@@ -470,6 +473,8 @@ enum vs_status vs_weights_require(const struct vs_tensor **tensor, const struct 
                                   const char *name, size_t n_dims, const size_t *shape)
 {
     char got[192], want[192];
+    if (weights->synthetic)
+        return vs_synthetic_require(tensor, weights->synthetic, name, n_dims, shape);
     const struct vs_tensor *found = vs_weights_find(weights, name);
     vs_shape_format(want, sizeof want, n_dims, shape);
     if (!found) {

@@ -8,6 +8,7 @@
 #define VS_MODELS_WEIGHTS_INTERNAL_H
 
 #include "models/file_map.h"
+#include "models/synthetic.h"
 #include "models/weights.h"
 
 enum {
@@ -38,6 +39,7 @@ struct vs_weights {
     void **copies;                    /* data of tensors that had to be made contiguous */
     size_t n_copies, copies_room;
     struct vs_text_list metadata;
+    struct vs_synthetic *synthetic; /* NULL: the weights come from files */
     struct vs_text_list inert; /* canonical name -> the code it would have needed */
 };
 

@@ -41,6 +41,14 @@ check "operations are counted by the formula" json 'all(
     2*33*48*64, 2*33*48*256, 4*2*17*70*32, 5*19*2*16*16, 5*19*2*16*16, 2*19*2*16*16,
     2*27*16*24*2*9*11]))'
 
+check "both networks" exits 0 bench --json --op dit:1x4x6x2:bf16 --op vae:1x4x4x8
+check "are measured" json 'len(results) == 2 and all(x["chosen"] and x["median_ms"] > 0 and
+    x["fraction_of_peak"] > 0 for x in results)'
+# 6 tokens, 512 of text: projections, both attentions, FFN; patches, head and norms are 1 % of it.
+check "a pass counts what a transformer does" json '1 <= results[0]["gflops"] *
+    results[0]["median_ms"] * 1e6 / (2 * (2*6*1536*(6*1536 + 2*8960) + 4*6*1536*(6 + 512))) < 1.01'
+check "odd rows" fails 2 "even" bench --op dit:1x3x6x1
+
 # ---- Variants ------------------------------------------------------------------------------------
 
 check "variants" exits 0 bench --json --op linear:33x48x64 --op attention:2x17x70x32 --variants
