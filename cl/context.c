@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cl/alloc.h"
+#include "cl/choices.h"
 #include "cl/opencl.h"
 #include "cl/sha256.h"
 
@@ -71,6 +72,7 @@ void vs_context_free(struct vs_context *context)
             clFinish(context->queues[i]);
     vs_profile_free(context);
     vs_programs_free(context);
+    vs_choices_clear(context);
     for (int i = 0; i < VS_N_QUEUES; i++)
         if (context->queues[i])
             clReleaseCommandQueue(context->queues[i]);

@@ -4,6 +4,7 @@ noinst_LTLIBRARIES += cl/libcl.la
 cl_libcl_la_SOURCES = \
 	cl/alloc.c cl/alloc.h \
 	cl/buffer.c cl/buffer.h \
+	cl/choices.c cl/choices.h \
 	cl/context.c cl/context.h \
 	cl/device.c cl/device.h \
 	cl/disk_cache.c cl/disk_cache.h \

@@ -30,6 +30,11 @@ enum vs_status vs_cl_fail(cl_int error, const char *call, const struct vs_contex
 struct vs_program; /* cl/program.c */
 struct vs_profile; /* cl/profile.c */
 
+struct vs_choice {
+    uint64_t key;
+    size_t choice;
+};
+
 struct vs_context {
     struct vs_device_info info;
     cl_device_id device;
@@ -38,6 +43,8 @@ struct vs_context {
     struct vs_program *programs; /* built so far, a list */
     size_t n_compiled, n_from_cache;
     size_t allocated_bytes, peak_bytes;
+    struct vs_choice *choices; /* by key */
+    size_t n_choices;
     cl_uint vector_width;
     bool dry; /* nothing is enqueued */
     struct vs_profile *profile; /* NULL: launches are not counted */

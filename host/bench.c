@@ -10,6 +10,7 @@
 
 #include "cl/alloc.h"
 #include "host/command.h"
+#include "host/tuning.h"
 #include "models/bench.h"
 
 struct values {
@@ -250,7 +251,7 @@ static enum vs_status bench(const struct values *values)
     VS_TRY(find_tasks(&tasks, values));
     if (values->compare)
         VS_TRY(host_bench_old_load(&old, values->compare));
-    VS_TRY(vs_context_create(&context, values->device));
+    VS_TRY(host_open_device(&context, values->device));
     report.device = vs_context_device(context);
     if (values->processor_time && report.device->type != VS_DEVICE_CPU) {
         status = vs_fail(VS_ERROR_USAGE,

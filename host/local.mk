@@ -20,11 +20,22 @@ host_libhost_la_SOURCES = \
 	host/inspect.c host/inspect.h host/inspect_print.c host/inspect_json.c \
 	host/validate.c host/validate.h host/validate_demo.c host/validate_hashes.h \
 	host/validate_text.c host/validate_compare.c host/report_html.c \
-	host/bench.c host/bench.h host/bench_measure.c host/bench_text.c
+	host/bench.c host/bench.h host/bench_measure.c host/bench_text.c \
+	host/tune.c host/tuning.c host/tuning.h
+nodist_host_libhost_la_SOURCES = host/tuning_shipped.c
 if HAVE_FFMPEG
 host_libhost_la_SOURCES += host/sink_mp4.c host/sink_mp4.h
 endif
 host_libhost_la_LIBADD = models/libmodels.la $(PNG_LIBS) $(JANSSON_LIBS) $(FFMPEG_LIBS)
+
+# Tuning records as a string.
+EXTRA_DIST += host/tuning.json
+CLEANFILES += host/tuning_shipped.c
+host/tuning_shipped.c: host/tuning.json
+	$(AM_V_GEN)$(MKDIR_P) host && { echo '#include "host/tuning.h"' && \
+	  echo 'const char host_tuning_shipped[] =' && \
+	  sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/    "&\\n"/' $(srcdir)/host/tuning.json && \
+	  echo '    ;'; } >$@.tmp && mv $@.tmp $@
 
 bin_PROGRAMS += videossm-cl
 videossm_cl_SOURCES = host/main.c

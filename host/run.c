@@ -14,6 +14,7 @@
 #include "host/settings.h"
 #include "host/signals.h"
 #include "host/sink.h"
+#include "host/tuning.h"
 #include "host/writer.h"
 
 struct job {
@@ -122,7 +123,7 @@ static enum vs_status run_generator(struct job *job, const struct host_run *run,
     enum vs_status status = VS_OK;
     struct vs_context *context = NULL;
     struct vs_generator *generator = NULL;
-    VS_TRY(vs_context_create(&context, run->device));
+    VS_TRY(host_open_device(&context, run->device));
     host_progress_begin(job->progress, video, options->seed, seed_drawn,
                         vs_context_device(context)->name);
     if (run->unsafe)

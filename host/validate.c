@@ -14,6 +14,7 @@
 
 #include "cl/alloc.h"
 #include "host/command.h"
+#include "host/tuning.h"
 
 struct values {
     struct host_list devices, only, compare;
@@ -171,7 +172,7 @@ static enum vs_status validate_device(struct host_report *report,
     char number[32];
     snprintf(number, sizeof number, "%zu", device->index);
     report->device = *device;
-    VS_TRY(vs_context_create(&context, number));
+    VS_TRY(host_open_device(&context, number));
     VS_TRY(vs_validate_denormals(&report->denormals, context));
     if (!values->json)
         host_report_print_head(stdout, device, &report->denormals);

@@ -79,6 +79,9 @@ kernel_files += kernels/bench/bench.cl
 # a device's known-answer test
 kernels_libkernels_la_SOURCES += kernels/selftest.c kernels/selftest.h
 
+# records of the fastest variants
+kernels_libkernels_la_SOURCES += kernels/tuning.c kernels/tuning.h
+
 # All OpenCL C as strings, #include lines resolved; see tools/embed.awk.
 nodist_kernels_libkernels_la_SOURCES = kernels/sources.c kernels/sources.h
 BUILT_SOURCES += kernels/sources.c kernels/sources.h

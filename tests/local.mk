@@ -63,6 +63,16 @@ nodist_EXTRA_tests_check_random_SOURCES = force_cxx_link.cc
 tests_check_random_CFLAGS = $(tests_cflags)
 tests_check_random_LDADD = $(tests_ldadd)
 
+# tuning records
+check_PROGRAMS += tests/check_tuning
+TESTS += tests/check_tuning
+tests_check_tuning_SOURCES = tests/check_tuning.c
+nodist_EXTRA_tests_check_tuning_SOURCES = force_cxx_link.cc
+tests_check_tuning_CFLAGS = $(tests_cflags)
+tests_check_tuning_LDADD = $(tests_ldadd)
+dist_check_SCRIPTS += tests/cli-tune.sh
+TESTS += tests/cli-tune.sh
+
 # host: options, records, outputs; the whole program
 check_PROGRAMS += tests/check_host tests/check_sinks
 TESTS += tests/check_host tests/check_sinks

@@ -58,6 +58,11 @@ static size_t n_blocks(const struct variant *variant, size_t n_queries)
     return n_queries / block + (n_queries % block != 0);
 }
 
+uint64_t vs_attention_tuning_key(size_t n_heads, size_t n_queries, size_t n_keys, size_t head_dim)
+{
+    return vs_variant_key(VS_TUNED_ATTENTION, 0, n_heads, n_queries, n_keys, head_dim);
+}
+
 /* Large blocks read keys and values less often, but waste lanes past the last query and may leave
  * cores without work. Reading is worth about an eighth of the lanes. Drivers without vectors take
  * minutes to compile a tile, so they get the plain variant. */
@@ -66,7 +71,13 @@ size_t vs_attention_variant_chosen(const struct vs_context *context, const struc
     const struct vs_device_info *device = vs_context_device(context);
     unsigned vector_width = vs_context_vector_width(context);
     bool wide = vector_width >= LANES;
-    size_t best = PLAIN, best_lanes = 0;
+    size_t best = PLAIN, best_lanes = 0, tuned;
+    if (vs_choice_get(context,
+                      vs_attention_tuning_key(attention->n_heads, attention->n_queries,
+                                              attention->n_keys, attention->head_dim),
+                      &tuned) &&
+        vs_attention_variant_usable(context, tuned, attention))
+        return tuned;
     if (device->type != VS_DEVICE_CPU || vector_width < 4)
         return PLAIN;
     for (size_t i = N_VARIANTS - 1; i > PLAIN; i--) {

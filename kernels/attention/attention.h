@@ -37,6 +37,7 @@ VS_CHECK enum vs_status vs_attention_run(struct vs_context *context, struct vs_s
 const char *vs_attention_variant_name(size_t variant);
 bool vs_attention_variant_usable(const struct vs_context *context, size_t variant,
                                  const struct vs_attention *attention);
+uint64_t vs_attention_tuning_key(size_t n_heads, size_t n_queries, size_t n_keys, size_t head_dim);
 size_t vs_attention_variant_chosen(const struct vs_context *context, const struct vs_attention *attention);
 VS_CHECK enum vs_status vs_attention_run_variant(struct vs_context *context, size_t variant,
                                                  struct vs_span out, struct vs_span q,

@@ -35,6 +35,10 @@ struct vs_bench_family {
     const char *words;         /* that may follow, each between blanks: " f32 bf16 "; "" for none */
     const char *const *shapes; /* those of the 1.3B model at 832x480, NULL at the end */
     enum vs_status (*open)(struct vs_bench_op *op);
+    /* Of families with variants: their names, and the class of shapes that a tuning record is
+     * about. */
+    const char *(*variant_name)(size_t variant);
+    uint64_t (*key)(const struct vs_bench_shape *shape);
 };
 
 /* linear, attention, conv3d, delta, read, norm, rms, channel-norm, rope. */
@@ -43,6 +47,10 @@ extern const struct vs_bench_family vs_bench_families[];
 /* Reads everything behind `family:` of text. VS_ERROR_USAGE with the form that is wanted. */
 VS_CHECK enum vs_status vs_bench_parse(struct vs_bench_shape *shape,
                                        const struct vs_bench_family *family, const char *text);
+
+/* The same of a whole operation, "linear:4680x1536x1536", with its family. VS_ERROR_USAGE. */
+VS_CHECK enum vs_status vs_bench_read(const struct vs_bench_family **family,
+                                      struct vs_bench_shape *shape, const char *op);
 
 /* ---- Operations --------------------------------------------------------------------------- */
 
@@ -60,6 +68,8 @@ struct vs_bench_op {
     const char *(*variant_name)(size_t variant);                  /* NULL past the last */
     bool (*usable)(const struct vs_bench_op *op, size_t variant); /* NULL: all are */
     enum vs_status (*run)(struct vs_bench_op *op, size_t variant, size_t n_rows);
+    struct vs_span out; /* what it writes, n_out floats; delta: and reads */
+    size_t n_out;
     void (*close)(struct vs_bench_op *op); /* what `job` needs beyond free(); NULL: nothing */
     void *job;                             /* the family's own; freed with the operation */
     struct vs_buffer *buffers[VS_BENCH_MAX_BUFFERS];

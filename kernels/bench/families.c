@@ -94,8 +94,9 @@ static enum vs_status open_linear(struct vs_bench_op *op)
     op->flops = 2 * product(3, op->shape.sizes);
     op->bytes = 4 * ((double)n_x + (double)n_y * (adds ? 2 : 1)) +
                 (double)n_out * (double)n_in * (double)info->n_bytes / (double)info->n_elements;
-    op->variant_name = vs_linear_variant_name;
     op->chosen = vs_linear_variant_chosen(op->context, rows, &job->linear);
+    op->out = job->out;
+    op->n_out = n_y;
     op->usable = linear_usable;
     op->run = run_linear;
 fail:
@@ -175,8 +176,9 @@ static enum vs_status open_attention(struct vs_bench_op *op)
     op->n_rows = queries;
     op->flops = 4 * product(4, sizes);
     op->bytes = 8 * (product(2, sizes) + (double)heads * (double)keys) * (double)width;
-    op->variant_name = vs_attention_variant_name;
     op->chosen = vs_attention_variant_chosen(op->context, &job->attention);
+    op->out = job->out;
+    op->n_out = n_q;
     op->usable = attention_usable;
     op->run = run_attention;
 fail:
@@ -245,8 +247,9 @@ static enum vs_status open_conv(struct vs_bench_op *op)
     op->flops = 2 * KERNEL * product(5, sizes);
     op->bytes =
         4 * ((double)n_x + (double)n_past + (double)n_y + KERNEL * (double)n_in * (double)n_out);
-    op->variant_name = vs_conv_variant_name;
     op->chosen = vs_conv_variant_chosen(op->context, &job->conv);
+    op->out = job->out;
+    op->n_out = n_y;
     op->usable = conv_usable;
     op->run = run_conv;
 fail:
@@ -301,8 +304,9 @@ static enum vs_status open_delta(struct vs_bench_op *op)
     /* Decay, k^T M and the outer product: one, two and two operations an element. */
     op->flops = 5 * (double)n * (double)width;
     op->bytes = 8 * ((double)n + (double)n_gates + (double)n_state);
-    op->variant_name = vs_memory_update_variant_name;
     op->chosen = vs_memory_update_variant_chosen(op->context, &job->update);
+    op->out = job->state;
+    op->n_out = n_state;
     op->usable = delta_usable;
     op->run = run_delta;
 fail:
@@ -356,8 +360,9 @@ static enum vs_status open_read(struct vs_bench_op *op)
     op->n_rows = tokens;
     op->flops = 2 * (double)n * (double)width;
     op->bytes = 4 * (4 * (double)n + (double)n_state);
-    op->variant_name = vs_memory_read_variant_name;
     op->chosen = vs_memory_read_variant_chosen(op->context, &job->read);
+    op->out = job->out;
+    op->n_out = n;
     op->usable = read_usable;
     op->run = run_read;
 fail:
@@ -414,8 +419,9 @@ static enum vs_status open_rows(struct vs_bench_op *op, double flops,
     op->n_rows = op->shape.sizes[0];
     op->flops = flops * (double)n;
     op->bytes = 8 * (double)n;
-    op->variant_name = vs_norm_variant_name;
-    op->chosen = vs_norm_variant_chosen(op->context);
+    op->chosen = vs_norm_variant_chosen(op->context, op->shape.sizes[0], n_channels);
+    op->out = job->out;
+    op->n_out = n;
     op->usable = norm_usable;
     op->run = run;
 fail:
@@ -493,6 +499,38 @@ fail:
     return status;
 }
 
+/* ---- classes of shapes -------------------------------------------------------------------- */
+
+static uint64_t linear_key(const struct vs_bench_shape *s)
+{
+    return vs_linear_tuning_key(s->dtype, s->sizes[0], s->sizes[1], s->sizes[2]);
+}
+
+static uint64_t attention_key(const struct vs_bench_shape *s)
+{
+    return vs_attention_tuning_key(s->sizes[0], s->sizes[1], s->sizes[2], s->sizes[3]);
+}
+
+static uint64_t delta_key(const struct vs_bench_shape *s)
+{
+    return vs_memory_update_tuning_key(s->sizes[0], s->sizes[1], s->sizes[2]);
+}
+
+static uint64_t read_key(const struct vs_bench_shape *s)
+{
+    return vs_memory_read_tuning_key(s->sizes[0], s->sizes[1], s->sizes[2]);
+}
+
+static uint64_t conv_key(const struct vs_bench_shape *s)
+{
+    return vs_conv_tuning_key(s->sizes[0], s->sizes[1], 27, s->sizes[3] * s->sizes[4]);
+}
+
+static uint64_t norm_key(const struct vs_bench_shape *s)
+{
+    return vs_norm_tuning_key(s->sizes[0], s->sizes[1]);
+}
+
 /* ---- the table ---------------------------------------------------------------------------- */
 
 #define SHAPES(...) ((const char *const[]){__VA_ARGS__, NULL})
@@ -503,22 +541,23 @@ const struct vs_bench_family vs_bench_families[] = {
      SHAPES("linear:4680x1536x1536", "linear:4680x1536x1536:bf16", "linear:4680x8960x1536",
             "linear:4680x8960x1536:bf16", "linear:4680x1536x8960", "linear:4680x1536x8960:bf16",
             "linear:4680x8960x1536:bf16:gelu", "linear:4680x1536x8960:bf16:gated"),
-     open_linear},
+     open_linear, vs_linear_variant_name, linear_key},
     {"attention", "HEADSxQUERIESxKEYSxWIDTH", "self-attention over the ring cache", 4, "",
-     SHAPES("attention:12x4680x14040x128", "attention:12x4680x32760x128"), open_attention},
+     SHAPES("attention:12x4680x14040x128", "attention:12x4680x32760x128"), open_attention,
+     vs_attention_variant_name, attention_key},
     {"delta", "TOKENSxHEADSxWIDTH", "memory update", 3, " head channel ",
-     SHAPES("delta:4680x12x128"), open_delta},
+     SHAPES("delta:4680x12x128"), open_delta, vs_memory_update_variant_name, delta_key},
     {"read", "TOKENSxHEADSxWIDTH", "memory read with norm, gate, router and add", 3, "",
-     SHAPES("read:4680x12x128"), open_read},
+     SHAPES("read:4680x12x128"), open_read, vs_memory_read_variant_name, read_key},
     {"conv3d", "INxOUTxFRAMESxROWSxCOLUMNS", "causal 3x3x3 convolution of the VAE", 5, "",
      SHAPES("conv3d:96x96x1x480x832", "conv3d:192x192x1x240x416", "conv3d:384x384x2x120x208"),
-     open_conv},
+     open_conv, vs_conv_variant_name, conv_key},
     {"norm", "ROWSxCHANNELS", "LayerNorm and modulation", 2, "", SHAPES("norm:4680x1536"),
-     open_norm},
+     open_norm, vs_norm_variant_name, norm_key},
     {"rms", "ROWSxCHANNELS", "RMSNorm of queries and keys", 2, "", SHAPES("rms:4680x1536"),
-     open_rms},
+     open_rms, vs_norm_variant_name, norm_key},
     {"channel-norm", "PIXELSxCHANNELS", "norm and SiLU of the VAE", 2, "",
-     SHAPES("channel-norm:399360x96"), open_channel_norm},
+     SHAPES("channel-norm:399360x96"), open_channel_norm, vs_norm_variant_name, norm_key},
     {"rope", "FRAMESxROWSxCOLUMNSxHEADSxWIDTH", "rotary embedding", 5, "",
      SHAPES("rope:3x30x52x12x128"), open_rope},
     {0},

@@ -96,6 +96,18 @@ enum vs_status vs_bench_parse(struct vs_bench_shape *shape, const struct vs_benc
     return *at ? wrong(family, text, "too much") : VS_OK;
 }
 
+enum vs_status vs_bench_read(const struct vs_bench_family **family, struct vs_bench_shape *shape,
+                             const char *op)
+{
+    size_t n_name = strcspn(op, ":");
+    for (const struct vs_bench_family *f = vs_bench_families; f->name && op[n_name]; f++)
+        if (strlen(f->name) == n_name && memcmp(f->name, op, n_name) == 0) {
+            *family = f;
+            return vs_bench_parse(shape, f, op + n_name + 1);
+        }
+    return vs_fail(VS_ERROR_USAGE, "'%s' is no operation with its sizes, as linear:72x192x192", op);
+}
+
 /* ---- Memory and inputs -------------------------------------------------------------------- */
 
 size_t vs_bench_product(size_t n, const size_t *sizes)
@@ -190,6 +202,7 @@ enum vs_status vs_bench_open(struct vs_bench_op *op, struct vs_context *context,
                              const struct vs_bench_shape *shape)
 {
     *op = (struct vs_bench_op){.context = context, .family = family, .shape = *shape, .n_rows = 1};
+    op->variant_name = family->variant_name;
     enum vs_status status = family->open(op);
     return status == VS_OK ? vs_context_finish(context) : status;
 }

@@ -12,6 +12,7 @@
 #ifndef VS_KERNELS_COMMON_VARIANT_H
 #define VS_KERNELS_COMMON_VARIANT_H
 
+#include "cl/choices.h"
 #include "cl/context.h"
 
 /* In place of a variant's number: the one that vs_<f>_variant_chosen() returns. */
@@ -29,6 +30,35 @@ static inline bool vs_variant_groups(const struct vs_context *context, size_t n_
 {
     const struct vs_device_info *device = vs_context_device(context);
     return device->max_work_group_size >= n_items && device->local_memory_bytes >= local_bytes;
+}
+
+enum vs_tuned {
+    VS_TUNED_LINEAR,
+    VS_TUNED_ATTENTION,
+    VS_TUNED_CONV,
+    VS_TUNED_NORM,
+    VS_TUNED_MEMORY_UPDATE,
+    VS_TUNED_MEMORY_READ
+};
+
+/* The power of two that is nearest, by ratio, as an exponent. */
+static inline uint64_t vs_size_class(size_t n)
+{
+    unsigned exponent = 0;
+    while (n >> 1 >> exponent)
+        exponent++;
+    /* n / 2^exponent against the square root of 2, by the upper 16 bits. */
+    uint64_t head = exponent > 15 ? n >> (exponent - 15) : (uint64_t)n << (15 - exponent);
+    return exponent + (head * head > (uint64_t)1 << 31);
+}
+
+/* The class of shapes for which a record of the fastest variant holds (kernels/tuning.h). word:
+ * what else tells cases apart, as a number format. */
+static inline uint64_t vs_variant_key(enum vs_tuned family, unsigned word, size_t a, size_t b,
+                                      size_t c, size_t d)
+{
+    return (uint64_t)family << 56 | (uint64_t)word << 32 | vs_size_class(a) << 24 |
+           vs_size_class(b) << 16 | vs_size_class(c) << 8 | vs_size_class(d);
 }
 
 /* The error of a variant that is not usable. */

@@ -79,10 +79,24 @@ bool vs_conv_variant_usable(const struct vs_context *context, size_t variant,
                                     : vs_variant_tiles(context);
 }
 
+/* All but small frames are alike. */
+uint64_t vs_conv_tuning_key(size_t n_in, size_t n_out, size_t n_taps, size_t n_pixels)
+{
+    return vs_variant_key(VS_TUNED_CONV, 0, n_in, n_out, n_taps, n_pixels < 256 ? n_pixels : 256);
+}
+
 /* The larger groups read less; in Intel's widest mode, 32 items to a thread, they do not fit the
  * registers. */
 size_t vs_conv_variant_chosen(const struct vs_context *context, const struct vs_conv *conv)
 {
+    const struct vs_conv_weight *weight = conv->weight;
+    size_t n_taps = weight->kernel[0] * weight->kernel[1] * weight->kernel[2], tuned;
+    if (vs_choice_get(context,
+                      vs_conv_tuning_key(weight->n_in, weight->n_out, n_taps,
+                                         conv->out_height * conv->out_width),
+                      &tuned) &&
+        vs_conv_variant_usable(context, tuned, conv))
+        return tuned;
     if (vs_variant_tiles(context))
         return TILE_6;
     if (!vs_conv_variant_usable(context, GROUP_64, conv))

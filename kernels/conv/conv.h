@@ -54,6 +54,7 @@ VS_CHECK enum vs_status vs_conv_run(struct vs_context *context, struct vs_span o
 const char *vs_conv_variant_name(size_t variant);
 bool vs_conv_variant_usable(const struct vs_context *context, size_t variant,
                             const struct vs_conv *conv);
+uint64_t vs_conv_tuning_key(size_t n_in, size_t n_out, size_t n_taps, size_t n_pixels);
 size_t vs_conv_variant_chosen(const struct vs_context *context, const struct vs_conv *conv);
 VS_CHECK enum vs_status vs_conv_run_variant(struct vs_context *context, size_t variant,
                                             struct vs_span out, struct vs_span x,

@@ -48,6 +48,12 @@ static size_t ceil_div(size_t a, size_t b)
     return a / b + (a % b != 0);
 }
 
+uint64_t vs_linear_tuning_key(enum vs_dtype dtype, size_t n_rows, size_t n_outputs,
+                              size_t n_columns)
+{
+    return vs_variant_key(VS_TUNED_LINEAR, (unsigned)dtype, n_rows, n_outputs, n_columns, 1);
+}
+
 /* CPUs: register tiles of 24 float16 fit the 32 registers of a device with 512-bit vectors, tiles
  * of 6 the 16 registers of narrower ones; one without vectors of its own gains nothing. GPUs:
  * larger tiles read less, but few of them would leave compute units idle, and in Intel's widest
@@ -55,7 +61,13 @@ static size_t ceil_div(size_t a, size_t b)
 size_t vs_linear_variant_chosen(const struct vs_context *context, size_t n_rows,
                         const struct vs_linear *linear)
 {
-    size_t n_outputs = linear->weight->n_rows;
+    size_t n_outputs = linear->weight->n_rows, tuned;
+    if (vs_choice_get(context,
+                      vs_linear_tuning_key(linear->weight->dtype, n_rows, n_outputs,
+                                           linear->weight->n_columns),
+                      &tuned) &&
+        vs_linear_variant_usable(context, tuned, linear))
+        return tuned;
     const struct vs_device_info *device = vs_context_device(context);
     unsigned width = vs_context_vector_width(context);
     if (device->type == VS_DEVICE_CPU)

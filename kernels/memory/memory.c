@@ -165,11 +165,22 @@ static bool has_vectors(const struct vs_context *context)
     return vs_variant_tiles(context) && vs_context_vector_width(context) >= 4;
 }
 
+uint64_t vs_memory_update_tuning_key(size_t n_rows, size_t n_heads, size_t head_dim)
+{
+    return vs_variant_key(VS_TUNED_MEMORY_UPDATE, 0, n_rows, n_heads, head_dim, 1);
+}
+
 /* The widest tile that is not mostly padding and leaves no core without work. */
 size_t vs_memory_update_variant_chosen(const struct vs_context *context,
-                               const struct vs_memory_update *update)
+                                       const struct vs_memory_update *update)
 {
     const struct vs_device_info *device = vs_context_device(context);
+    size_t tuned;
+    if (vs_choice_get(
+            context, vs_memory_update_tuning_key(update->n_rows, update->n_heads, update->head_dim),
+            &tuned) &&
+        vs_memory_update_variant_usable(context, tuned, update))
+        return tuned;
     if (!has_vectors(context))
         return PLAIN;
     size_t index = N_VARIANTS - 1;
@@ -280,9 +291,20 @@ bool vs_memory_read_variant_usable(const struct vs_context *context, size_t inde
     return index == PLAIN || (index < N_READ_VARIANTS && vs_variant_tiles(context));
 }
 
-size_t vs_memory_read_variant_chosen(const struct vs_context *context, const struct vs_memory_read *read)
+uint64_t vs_memory_read_tuning_key(size_t n_rows, size_t n_heads, size_t head_dim)
 {
-    (void)read;
+    return vs_variant_key(VS_TUNED_MEMORY_READ, 0, n_rows, n_heads, head_dim, 1);
+}
+
+size_t vs_memory_read_variant_chosen(const struct vs_context *context,
+                                     const struct vs_memory_read *read)
+{
+    size_t tuned;
+    if (vs_choice_get(context,
+                      vs_memory_read_tuning_key(read->n_rows, read->n_heads, read->head_dim),
+                      &tuned) &&
+        vs_memory_read_variant_usable(context, tuned, read))
+        return tuned;
     return has_vectors(context) ? 1 : PLAIN;
 }
 

@@ -53,6 +53,7 @@ VS_CHECK enum vs_status vs_memory_update_run(struct vs_context *context, struct 
 const char *vs_memory_update_variant_name(size_t variant);
 bool vs_memory_update_variant_usable(const struct vs_context *context, size_t variant,
                                      const struct vs_memory_update *update);
+uint64_t vs_memory_update_tuning_key(size_t n_rows, size_t n_heads, size_t head_dim);
 size_t vs_memory_update_variant_chosen(const struct vs_context *context,
                                const struct vs_memory_update *update);
 VS_CHECK enum vs_status vs_memory_update_run_variant(struct vs_context *context, size_t variant,
@@ -87,6 +88,7 @@ VS_CHECK enum vs_status vs_memory_read_run(struct vs_context *context, struct vs
 const char *vs_memory_read_variant_name(size_t variant);
 bool vs_memory_read_variant_usable(const struct vs_context *context, size_t variant,
                                    const struct vs_memory_read *read);
+uint64_t vs_memory_read_tuning_key(size_t n_rows, size_t n_heads, size_t head_dim);
 size_t vs_memory_read_variant_chosen(const struct vs_context *context, const struct vs_memory_read *read);
 VS_CHECK enum vs_status vs_memory_read_run_variant(struct vs_context *context, size_t variant,
                                                    struct vs_span out, struct vs_span q,

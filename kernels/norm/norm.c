@@ -27,8 +27,17 @@ bool vs_norm_variant_usable(const struct vs_context *context, size_t variant)
     return variant == GROUP;
 }
 
-size_t vs_norm_variant_chosen(const struct vs_context *context)
+uint64_t vs_norm_tuning_key(size_t n_rows, size_t n_channels)
 {
+    return vs_variant_key(VS_TUNED_NORM, 0, n_rows, n_channels, 1, 1);
+}
+
+size_t vs_norm_variant_chosen(const struct vs_context *context, size_t n_rows, size_t n_channels)
+{
+    size_t tuned;
+    if (vs_choice_get(context, vs_norm_tuning_key(n_rows, n_channels), &tuned) &&
+        vs_norm_variant_usable(context, tuned))
+        return tuned;
     return vs_norm_variant_usable(context, ROW) ? ROW : GROUP;
 }
 
@@ -60,7 +69,8 @@ enum vs_status vs_layernorm_run_variant(struct vs_context *context, size_t varia
 {
     enum vs_status status = VS_OK;
     struct vs_launch launch;
-    variant = variant == VS_CHOSEN ? vs_norm_variant_chosen(context) : variant;
+    variant = variant == VS_CHOSEN ? vs_norm_variant_chosen(context, norm->n_rows, norm->n_channels)
+                                   : variant;
     VS_TRY(begin(&launch, context, variant, "layernorm", norm->modulation, false));
     vs_launch_span(&launch, out);
     vs_launch_span(&launch, x);
@@ -88,7 +98,7 @@ enum vs_status vs_rmsnorm_run_variant(struct vs_context *context, size_t variant
 {
     enum vs_status status = VS_OK;
     struct vs_launch launch;
-    variant = variant == VS_CHOSEN ? vs_norm_variant_chosen(context) : variant;
+    variant = variant == VS_CHOSEN ? vs_norm_variant_chosen(context, n_rows, n_channels) : variant;
     VS_TRY(begin(&launch, context, variant, "rmsnorm", false, false));
     vs_launch_span(&launch, out);
     vs_launch_span(&launch, x);
@@ -115,7 +125,7 @@ enum vs_status vs_channel_norm_run_variant(struct vs_context *context, size_t va
 {
     enum vs_status status = VS_OK;
     struct vs_launch launch;
-    variant = variant == VS_CHOSEN ? vs_norm_variant_chosen(context) : variant;
+    variant = variant == VS_CHOSEN ? vs_norm_variant_chosen(context, n_rows, n_channels) : variant;
     /* A work-item with a row of its own takes several: it has vectors to fill, and few channels
      * do not pay for its start. */
     size_t rows_each = variant == ROW && n_channels && n_channels < 1024 ? 1024 / n_channels : 1;

@@ -43,7 +43,8 @@ void vs_channel_norm_ref(float *out, const float *x, const float *gamma, size_t 
 /* The ways to compute them; kernels/common/variant.h says what each function does. */
 const char *vs_norm_variant_name(size_t variant);
 bool vs_norm_variant_usable(const struct vs_context *context, size_t variant);
-size_t vs_norm_variant_chosen(const struct vs_context *context);
+uint64_t vs_norm_tuning_key(size_t n_rows, size_t n_channels);
+size_t vs_norm_variant_chosen(const struct vs_context *context, size_t n_rows, size_t n_channels);
 VS_CHECK enum vs_status vs_layernorm_run_variant(struct vs_context *context, size_t variant,
                                                  struct vs_span out, struct vs_span x,
                                                  struct vs_span shift, struct vs_span scale,

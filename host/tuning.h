@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * tuning.h - files of tuning records: those shipped with the program, the user's own, shared ones.
+ *
+ * A file is JSON, {"tuning": 1, "device", "platform", "driver", "version", "records": [{"op",
+ * "variant", "against_rule"}]}; kernels/tuning.h says what a record means. The user's own is
+ * $XDG_CONFIG_HOME/videossm-cl/tuning/FINGERPRINT.json (else ~/.config/...), one for each device,
+ * driver and version of this program. */
+#ifndef VS_HOST_TUNING_H
+#define VS_HOST_TUNING_H
+
+#include <jansson.h>
+
+#include "videossm.h"
+
+/* Opens a device with the shipped records and then the user's. A file that cannot be used is a
+ * warning, a record of an unknown operation or variant is passed over. */
+VS_CHECK enum vs_status host_open_device(struct vs_context **context, const char *device);
+
+/* The file of the user's own records for a device; freed with free(). VS_ERROR_RUNTIME where
+ * neither XDG_CONFIG_HOME nor HOME says where. */
+VS_CHECK enum vs_status host_tuning_path(char **path, const struct vs_context *context);
+
+/* Reads a file; VS_ERROR_USAGE says why it is none of records. Freed with json_decref(). */
+VS_CHECK enum vs_status host_tuning_load(json_t **tuning, const char *path);
+
+/* Writes the records of a device as a whole; folders are made. */
+VS_CHECK enum vs_status host_tuning_save(const char *path, const struct vs_context *context,
+                                         json_t *records);
+
+/* Adds a record, in place of an older one of the same operation. */
+VS_CHECK enum vs_status host_tuning_add(json_t *records, const char *op, const char *variant,
+                                        double against_rule);
+
+/* host/tuning.json */
+extern const char host_tuning_shipped[];
+
+#endif

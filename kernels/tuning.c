@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * tuning.c - from the texts of a record to a key and the number of a variant. */
+#include "kernels/tuning.h"
+
+#include <string.h>
+
+#include "cl/choices.h"
+#include "kernels/bench/bench.h"
+
+enum vs_status vs_tuning_set(struct vs_context *context, const char *op, const char *variant)
+{
+    enum vs_status status = VS_OK;
+    const struct vs_bench_family *family;
+    struct vs_bench_shape shape;
+    VS_TRY(vs_bench_read(&family, &shape, op));
+    if (!family->variant_name)
+        return vs_fail(VS_ERROR_USAGE, "%s: there is but one way to compute it", op);
+    for (size_t i = 0; family->variant_name(i); i++)
+        if (strcmp(family->variant_name(i), variant) == 0)
+            return vs_choice_set(context, family->key(&shape), i);
+    return vs_fail(VS_ERROR_USAGE, "%s has no variant '%s'", family->name, variant);
+fail:
+    return status;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * tuning.h - records of which variant is fastest for a class of shapes.
+ *
+ * A record is two texts: an operation as `bench` writes it, "linear:4680x1536x1536:bf16", and the
+ * name of a variant, "tile 12x32". It holds for all shapes whose sizes round to the same powers of
+ * two. A family asks the records of its context before its own rule, so a context without records
+ * takes the variants that the rules name. No record changes a bit of any result. */
+#ifndef VS_KERNELS_TUNING_H
+#define VS_KERNELS_TUNING_H
+
+#include "cl/status.h"
+
+/* Makes it the choice of a context; an older record of the same class is replaced.
+ * VS_ERROR_USAGE: there is no such operation or variant. */
+VS_CHECK enum vs_status vs_tuning_set(struct vs_context *context, const char *op,
+                                      const char *variant);
+
+#endif
