@@ -314,6 +314,11 @@ static enum vs_status tune_all(struct tuner *tuner, const struct values *values)
     for (int i = 0; i < 2 && !values->ops.n; i++)
         for (const char *const *shape = shape_lists[values->shapes][i]; shape && *shape; shape++)
             VS_TRY(host_list_add(&ops, *shape));
+    for (size_t i = 0; i < ops.n; i++) { /* a slip is told before minutes pass */
+        const struct vs_bench_family *family;
+        struct vs_bench_shape shape;
+        VS_TRY(vs_bench_read(&family, &shape, ops.items[i]));
+    }
     for (size_t i = 0; i < ops.n; i++) {
         printf("[%2zu/%zu] %-32s ", i + 1, ops.n, ops.items[i]);
         fflush(stdout); /* it takes seconds */

@@ -18,6 +18,8 @@
 #include "host/missing.h"
 #include "host/progress.h"
 #include "host/settings.h"
+#include "host/tuning.h"
+#include "kernels/bench/bench.h"
 
 static char folder[] = "check_host.XXXXXX";
 
@@ -585,6 +587,33 @@ START_TEST(a_closed_render_node_is_told)
 }
 END_TEST
 
+/* A record that nobody knows is passed over in silence, so a slip would never be noticed. */
+START_TEST(shipped_tuning_records_name_what_there_is)
+{
+    json_t *blocks = json_loads(host_tuning_shipped, 0, NULL);
+    ck_assert_uint_gt(json_array_size(blocks), 0);
+    for (size_t i = 0; i < json_array_size(blocks); i++) {
+        const json_t *records = json_object_get(json_array_get(blocks, i), "records");
+        ck_assert_uint_gt(json_array_size(records), 0);
+        for (size_t j = 0; j < json_array_size(records); j++) {
+            const json_t *record = json_array_get(records, j);
+            const char *op = json_string_value(json_object_get(record, "op"));
+            const char *variant = json_string_value(json_object_get(record, "variant"));
+            const struct vs_bench_family *family;
+            struct vs_bench_shape shape;
+            ck_assert(op && variant);
+            ck_assert_msg(vs_bench_read(&family, &shape, op) == VS_OK, "%s", vs_error_message());
+            ck_assert_ptr_nonnull(family->variant_name);
+            size_t k = 0;
+            while (family->variant_name(k) && strcmp(family->variant_name(k), variant) != 0)
+                k++;
+            ck_assert_msg(family->variant_name(k) != NULL, "%s has no variant '%s'", op, variant);
+        }
+    }
+    json_decref(blocks);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("host");
@@ -609,6 +638,7 @@ int main(void)
     tcase_add_test(records, a_record_comes_back_to_the_bit);
     tcase_add_test(records, numbers_in_a_record_are_as_short_as_can_be);
     tcase_add_test(records, parameters_say_the_same_to_people);
+    tcase_add_test(records, shipped_tuning_records_name_what_there_is);
     tcase_add_loop_test(records, a_changed_record_is_refused, 0, sizeof damages / sizeof *damages);
     suite_add_tcase(suite, records);
     TCase *lines = tcase_create("progress");

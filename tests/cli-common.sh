@@ -20,6 +20,9 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/videossm-cli.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 cd "$work" || exit 1
+# Tuning records of the machine's owner decide nothing here.
+XDG_CONFIG_HOME=$work/config
+export XDG_CONFIG_HOME
 
 n_failed=0
 n_passed=0

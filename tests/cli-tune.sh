@@ -6,8 +6,6 @@
 
 . "${srcdir:-.}/tests/cli-common.sh"
 
-XDG_CONFIG_HOME=$work/config
-export XDG_CONFIG_HOME
 linear=linear:33x48x64
 
 tune() {
@@ -50,6 +48,9 @@ check "old records stay, new ones replace" records 'len(r) == 8 and
     [x["op"] for x in r].count("norm:13x96") == 1' "$own"
 check "to a file" exits 0 tune --op $linear -o shared.json
 check "which holds that alone" records '[x["op"] for x in r] == ["'$linear'"]' shared.json
+check "the demo's shapes" exits 0 tune --shapes demo -o demo.json
+check "are all there" records '{x["op"].split(":")[0] for x in r} ==
+    set("linear attention delta read conv3d norm channel-norm".split())' demo.json
 check "what the device cannot hold is skipped" exits 0 tune --op linear:1000000000x1000x1000 \
     -o huge.json
 check "and says so" grep -q 'skipped: the device has' stdout
