@@ -18,6 +18,12 @@ results = r["results"]
 sys.exit(not eval("(" + sys.argv[1] + ")"))' "$1" "${2:-stdout}"
 }
 silent() { [ ! -s stderr ]; }
+# fails_plainly TEXT COMMAND...: for a script: exits with 1 and says the text.
+fails_plainly() {
+    text=$1
+    shift
+    exits 1 "$@" && says "$text"
+}
 
 # ---- Every family --------------------------------------------------------------------------------
 
@@ -75,6 +81,25 @@ check "as a column" exits 0 bench --op norm:13x96 --compare first.json
 check "with a title" grep -q 'x old' stdout
 check "no report" fails 2 "no.json" sh -c "echo '{}' >no.json; '$program' bench --compare no.json"
 check "no file" fails 2 "nowhere.json" bench --compare nowhere.json
+
+# ---- Peers ---------------------------------------------------------------------------------------
+
+# Whoever is installed; nobody has to be.
+check "beside others" exits 0 python3 "$source_folder/tools/bench_peers.py" --program "$program" \
+    --op norm:16x64 --op linear:16x64x32 --op rms:3x8 --rounds 2 --seconds 0.01 --json peers.json
+check "one row an operation" sh -c 'grep -c "^[a-z]*:[0-9x]*  *[0-9.]* " stdout | grep -qx 3'
+peers_hold() {
+    python3 -c 'import json
+r = json.load(open("peers.json"))
+assert [x["op"] for x in r["results"]] == ["norm:16x64", "linear:16x64x32", "rms:3x8"]
+for x in r["results"]:
+    assert x["median_ms"] > 0 and set(x["ratio"]) == set(x["peer_ms"]) <= set(r["peers"])
+    assert all(ratio > 0 for ratio in x["ratio"].values())
+assert set(r["results"][1]["ratio"]) == set(r["peers"])  # all of them multiply matrices'
+}
+check "ratios to all that are there" peers_hold
+check "no such Python" fails_plainly "nowhere" python3 "$source_folder/tools/bench_peers.py" \
+    --program "$program" --op norm:16x64 --torch nowhere
 
 # ---- Too large, and wrong ------------------------------------------------------------------------
 
