@@ -10,7 +10,7 @@ kernels_libkernels_la_SOURCES += \
 	kernels/common/vmath.h kernels/common/vmath_host.h kernels/common/reduce.h \
 	kernels/common/span.h kernels/common/variant.h \
 	kernels/common/math64.c kernels/common/math64.h
-kernel_headers = kernels/common/vmath.h kernels/common/reduce.clh
+kernel_headers = kernels/common/vmath.h kernels/common/reduce.clh kernels/common/registers.clh
 
 # convert: number formats, rows of a table
 kernels_libkernels_la_SOURCES += \
@@ -86,8 +86,8 @@ kernels_libkernels_la_SOURCES += kernels/tuning.c kernels/tuning.h
 nodist_kernels_libkernels_la_SOURCES = kernels/sources.c kernels/sources.h
 BUILT_SOURCES += kernels/sources.c kernels/sources.h
 CLEANFILES += kernels/sources.c kernels/sources.h
-EXTRA_DIST += $(kernel_files) kernels/common/reduce.clh kernels/convert/widen.clh \
-	kernels/gemm/epilogue.clh kernels/conv/conv.clh kernels/NUMERICS.md
+EXTRA_DIST += $(kernel_files) kernels/common/reduce.clh kernels/common/registers.clh \
+	kernels/convert/widen.clh kernels/gemm/epilogue.clh kernels/conv/conv.clh kernels/NUMERICS.md
 
 kernels/sources.c: $(kernel_files) $(kernel_headers) tools/embed.awk
 	$(AM_V_GEN)$(MKDIR_P) kernels && $(AWK) -f $(top_srcdir)/tools/embed.awk -v mode=source \

@@ -5,8 +5,11 @@ Every compiler here turns OpenCL C into machine code of one chip and reports for
 registers, spills and memory, how many fma, mul and add instructions there are, and what breaks the
 rules of kernels/NUMERICS.md. Integer division is built from floating-point instructions on AMD and
 Intel; these are recognised (by their constants, by the rounding mode) and left out of all counts.
+Memory is counted in bytes: spills and local as each compiler does it (Intel's spills are those of a
+whole hardware thread), private memory for one work-item.
 """
 import glob
+import math
 import os
 import re
 import shutil
@@ -37,8 +40,8 @@ class Kernel:
 
     def __init__(self, name):
         self.name = name
-        self.registers = self.private = self.local = "-"
-        self.spills = 0
+        self.registers = self.lanes = self.spills = self.private = self.local = 0
+        self.group = None  # items of a work-group, where the source fixes it
         self.counts = Counter()  # fma, mul, add in the machine code
         self.findings = []
 
@@ -80,16 +83,29 @@ def check_ir(text):
 
 
 def check_fusing(kernels, ir_counts):
-    """Fused: more fma than the IR has, and fewer products or sums. Unfused: no fma where the IR has
-    some. Code generators copy and merge whole blocks, so the counts alone may differ."""
+    """Every fma of the IR must be one instruction, and nothing else may become one. Code generators
+    merge equal blocks and compute values twice, so a count alone says little; but a product or sum
+    that went into an fma is missing elsewhere, and one that came of an fma is too many."""
     counts = sum((kernel.counts for kernel in kernels), Counter())
-    if counts["fma"] > ir_counts["fma"] and (
-            counts["mul"] < ir_counts["mul"] or counts["add"] < ir_counts["add"]):
-        kernels[0].findings.append(
-            "fused: fma, mul, add are {fma}, {mul}, {add}".format_map(counts) +
-            " but {fma}, {mul}, {add} in LLVM IR".format_map(ir_counts))
-    if ir_counts["fma"] and not counts["fma"]:
-        kernels[0].findings.append("no fma instruction: fma is done in software")
+    fewer = [what for what in ("mul", "add") if counts[what] < ir_counts[what]]
+    if counts["fma"] > ir_counts["fma"] and fewer:
+        what = "fused"
+    elif counts["fma"] < ir_counts["fma"] and len(fewer) < 2:
+        what = "an fma is not one instruction"
+    else:
+        return
+    kernels[0].findings.append(
+        what + ": fma, mul, add are {fma}, {mul}, {add}".format_map(counts) +
+        " but {fma}, {mul}, {add} in LLVM IR".format_map(ir_counts))
+
+
+def set_groups(kernels, ir):
+    """Sizes of work-groups where the source fixes them."""
+    for kernel in kernels:
+        node = re.search(rf"@{kernel.name}\(.*!reqd_work_group_size (!\d+)", ir)
+        if node:
+            sizes = re.search(rf"^{node.group(1)} = !{{(.*)}}", ir, re.M).group(1)
+            kernel.group = math.prod(int(size) for size in re.findall(r"i32 (\d+)", sizes))
 
 
 def clang_ir(source, folder, target, extra, options):
@@ -101,14 +117,11 @@ def clang_ir(source, folder, target, extra, options):
 
 
 class Amd:
-    vendor = "amd"
+    vendor, knows_groups = "amd", True
     flushing_options = ["-cl-denorms-are-zero"]
 
     def __init__(self, chip):
         self.chip, self.takes_all = chip, chip == "gfx1030"
-        # This clang gives a kernel of gfx1100 at most 128 of the chip's 256 registers, so spills
-        # say nothing there; gfx1030, of as many registers, stands in.
-        self.spills_count = chip != "gfx1100"
 
     def missing(self):
         for tool in ("clang-15", "llc-15"):
@@ -146,13 +159,14 @@ class Amd:
                         if re.search(r"^    \.name: +" + kernel.name + "$", item, re.M))
             number = {key: int(value) for key, value in re.findall(r"^    \.(\w+): +(\d+)$",
                                                                    meta, re.M)}
-            kernel.registers = number["vgpr_count"]
-            kernel.spills = number["vgpr_spill_count"]
-            kernel.private = number["private_segment_fixed_size"]
+            kernel.registers, kernel.lanes = number["vgpr_count"], number["wavefront_size"]
+            kernel.spills = 4 * number["vgpr_spill_count"]
+            kernel.private = number["private_segment_fixed_size"] - kernel.spills
             kernel.local = number["group_segment_fixed_size"]
         ir_counts, findings = check_ir(ir)
         kernels[0].findings += findings
         check_fusing(kernels, ir_counts)
+        set_groups(kernels, ir)
         return kernels
 
     @staticmethod
@@ -178,13 +192,12 @@ class Amd:
 
 
 class Nvidia:
-    vendor = "nvidia"
+    vendor, knows_groups = "nvidia", True
     # This clang takes no notice of -cl-denorms-are-zero for NVIDIA.
     flushing_options = ["-Xclang", "-fdenormal-fp-math-f32=preserve-sign"]
 
     def __init__(self, chip, ptxas):
-        self.chip, self.takes_all, self.spills_count = chip, chip == "sm_90", True
-        self.ptxas = ptxas
+        self.chip, self.takes_all, self.ptxas = chip, chip == "sm_90", ptxas
 
     def missing(self):
         for tool in ("clang-15", "llc-15"):
@@ -215,20 +228,22 @@ class Nvidia:
         for kernel in kernels:
             body = re.search(r"\.entry " + kernel.name + r"\(.*?^}", ptx, re.M | re.S).group(0)
             self.check_ptx(kernel, body)
-        for body in re.findall(r"^\.func\b.*?^}", ptx, re.M | re.S):
-            self.check_ptx(kernels[0], body)  # a function that several kernels may call
+        # Functions that several kernels may call; declarations of them have no body.
+        for body in re.findall(r"^(?:\.\w+ )*\.func\b[^;{]*^{.*?^}", ptx, re.M | re.S):
+            self.check_ptx(kernels[0], body)
         ir_counts, findings = check_ir(ir)
         kernels[0].findings += findings
         check_fusing(kernels, ir_counts)
+        set_groups(kernels, ir)
         return kernels
 
     @staticmethod
     def check_ptx(kernel, body):
         """ptxas never fuses instructions that name their rounding."""
+        for op in re.findall(r"\S+\.ftz\b\S*", body):
+            kernel.findings.append("denormals are flushed: " + op)
         for op in re.findall(r"^\s*(?:@\S+ )?([a-z0-9]+(?:\.[a-z0-9]+)*\.f32)\b", body, re.M):
             parts = op.split(".")
-            if "ftz" in parts:
-                kernel.findings.append("denormals are flushed: " + op)
             if "approx" in parts or parts[0] in ("div", "sqrt", "rcp"):
                 kernel.findings.append("inexact " + op)
             if parts[0] in ("add", "sub", "mul", "fma", "mad"):
@@ -247,78 +262,96 @@ class Nvidia:
         kernel.spills = number(r"(\d+) bytes spill stores") + number(r"(\d+) bytes spill loads")
         kernel.private = number(r"(\d+) bytes stack frame")
         kernel.local = number(r"(\d+) bytes smem")
+        kernel.lanes = 32
         return kernel
 
 
 class Intel:
-    vendor = "intel"
+    vendor, knows_groups = "intel", False
     flushing_options = ["-cl-denorms-are-zero"]
 
     def __init__(self, chip):
-        self.chip, self.takes_all, self.spills_count = chip, chip == "dg2", True
+        self.chip, self.takes_all = chip, False
 
     def missing(self):
         return None if shutil.which("ocloc") else "ocloc (intel-opencl-icd)"
 
     def version(self):
-        lines = run(["dpkg-query", "-W", "-f", "${Version}", "intel-opencl-icd"]) \
+        lines = run(["dpkg-query", "-W", "-f", "${Version} ", "intel-opencl-icd", "libigc1"]) \
             if shutil.which("dpkg-query") else ""
         return "ocloc " + lines
 
     def compile(self, source, folder, options):
+        """A kernel that spills much is compiled again, its arrays in private memory and its loops
+        not unrolled. The machine code is that of the last attempt, spills those of the worst."""
         dump = os.path.join(folder, "dump", "")
         environment = dict(os.environ, IGC_ShaderDumpEnable="1", IGC_DumpToCustomDir=dump,
                            IGC_ShaderDumpFilter=r".*(\.asm|codegen.*\.ll)$")
-        log = run(["ocloc", "compile", "-file", source, "-device", self.chip, "-options",
-                   " ".join(OPTIONS + options), "-out_dir", folder], env=environment)
-        spilled = dict(re.findall(r"kernel (\w+) +compiled .* spilled around (\d+)", log))
+        run(["ocloc", "compile", "-file", source, "-device", self.chip, "-options",
+             " ".join(OPTIONS + options), "-out_dir", folder], env=environment)
         by_name = {}
         for path in sorted(glob.glob(dump + "*.asm"), key=self.attempt):
-            # A kernel that spilled is compiled again; the last attempt counts.
             with open(path) as file:
                 text = file.read()
-            name = re.search(r"^//\.kernel (\S+)", text, re.M).group(1).strip('"')
-            by_name[name] = self.read(name, text, self.codegen_counts(dump, path, name))
-            by_name[name].spills = int(spilled.get(name, 0))
-        kernels = list(by_name.values())
-        if not kernels:
+            kernel = self.read(text, self.codegen_ir(dump, path))
+            kernel.lanes = int(re.search(r"_simd(\d+)_", path).group(1))
+            before = by_name.get(kernel.name, kernel)
+            kernel.spills = max(kernel.spills, before.spills)
+            kernel.private = max(kernel.private, before.private)
+            by_name[kernel.name] = kernel
+        if not by_name:
             raise CompileError("the compiler gave no assembly")
-        return kernels
+        return list(by_name.values())
 
     @staticmethod
     def attempt(path):
         match = re.search(r"_(\d+)_simd\d+_entry", path)
         return int(match.group(1)) if match else 0
 
-    def codegen_counts(self, dump, asm_path, name):
+    def codegen_ir(self, dump, asm_path):
         attempt = self.attempt(asm_path)
-        pattern = f"*_codegen_{attempt}.ll" if attempt else "*_codegen.ll"
-        for path in glob.glob(dump + pattern):
-            with open(path) as file:
-                body = re.search(r"^define [^\n]*@" + name + r"\(.*?^}", file.read(), re.M | re.S)
-            if body:
-                return check_ir(body.group(0))[0]
-        return None
+        path, = glob.glob(dump + (f"*_codegen_{attempt}.ll" if attempt else "*_codegen.ll"))
+        with open(path) as file:
+            return file.read()
 
     @staticmethod
-    def read(name, text, ir_counts):
+    def read(text, ir):
+        name = re.search(r"^//\.kernel (\S+)", text, re.M).group(1).strip('"')
         kernel = Kernel(name)
-        simd = re.search(r"^//\.full_options.*", text, re.M)
         kernel.registers = int(re.search(r"numGRF=(\d+)", text).group(1))
+        spill = re.search(r"^//\.spill size (\d+)", text, re.M)
+        kernel.spills = int(spill.group(1)) if spill else 0
+        kernel.local = sum(map(size_in_ir, re.findall(
+            rf"^@{name}\.\S+ = [^\n]*\baddrspace\(3\) global (.*?) undef", ir, re.M)))
+        place = re.search(rf'"PrivateMemoryPerFGMap\[(\d+)\]".*@{name}}}', ir)
+        if place:
+            kernel.private = int(re.search(
+                rf'"PrivateMemoryPerFGValue\[{place.group(1)}\]", i32 (\d+)', ir).group(1))
         mode = re.search(r"\bor \(1\|M0\)\s+cr0\S*\s+cr0\S*\s+(0x[0-9A-F]+)", text)
-        if simd and (not mode or not int(mode.group(1), 16) & 0x80):
+        if not mode or not int(mode.group(1), 16) & 0x80:
             kernel.findings.append("denormals are flushed (cr0)")
         exact = True
         for line in text.splitlines():
             if re.search(r"\bxor \(1\|M0\)\s+cr0.*\b0x30\b", line):
                 exact = not exact  # rounding to zero and back: integer division
-            op = re.match(r"\s*(?:\([^)]*\)\s*)*(mad|add|mul|math\.\w+)\s.*\(\d+\|M0\).*:f\b", line)
+            op = re.match(r"\s*(?:\([^)]*\)\s*)*(mad|add|mul)\s.*\(\d+\|M0\).*:f\b", line)
             if not op or not exact:
                 continue
             kernel.counts["fma" if op.group(1) == "mad" else op.group(1)] += 1
-        if ir_counts is not None:
-            check_fusing([kernel], ir_counts)
+        body = re.search(rf"^define [^\n]*@{name}\(.*?^}}", ir, re.M | re.S).group(0)
+        check_fusing([kernel], check_ir(body)[0])
         return kernel
+
+
+def size_in_ir(text):
+    """Bytes of a type in LLVM IR: arrays and vectors of numbers."""
+    match = re.fullmatch(r"((?:[\[<]\d+ x )*)(float|i8|i16|i32|i64)[\]>]*", text)
+    if not match:
+        raise CompileError("unknown type in local memory: " + text)
+    size = {"float": 4, "i8": 1, "i16": 2, "i32": 4, "i64": 8}[match.group(2)]
+    for length in re.findall(r"\d+", match.group(1)):
+        size *= int(length)
+    return size
 
 
 def find_ptxas(cache):

@@ -4,8 +4,9 @@
 # test.sh - installs what the tests need and runs them all.
 #
 # sh tools/test.sh      1 make check, 2 make distcheck, 3 make check under AddressSanitizer and
-# UBSan, 4 three minutes of fuzzing. Builds lie in build-test/; may be run again. The last line is
-# `N passed, M failed`, counting Check's checks, golden cases and scripts of all runs.
+# UBSan, 4 three minutes of fuzzing, 5 the compilers of three vendors' GPUs. Builds lie in
+# build-test/; may be run again. The last line is `N passed, M failed`, counting Check's checks,
+# golden cases and scripts of all runs.
 set -u
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/tools/packages.sh"
@@ -14,12 +15,6 @@ builds=$root/build-test
 jobs=$(nproc)
 passed=0
 failed=0
-
-# The tests are about the embedded default; another device is chosen with VS_TEST_DEVICE.
-if [ -z "${OCL_ICD_VENDORS:-}" ] && [ -e /etc/OpenCL/vendors/pocl.icd ]; then
-    OCL_ICD_VENDORS=/etc/OpenCL/vendors/pocl.icd
-    export OCL_ICD_VENDORS
-fi
 
 step() { printf '\n== %s (%s)\n' "$*" "$(date +%H:%M:%S)"; }
 
@@ -52,7 +47,9 @@ build() {
 
 # check NAME: runs make check there and adds up what its logs say.
 check() {
-    (cd "$builds/$1" && make -j"$jobs" check) >"$builds/$1.check.log" 2>&1
+    rm -f "$builds/$1.kernels"
+    (cd "$builds/$1" && VS_TRACE_BUILDS=$builds/$1.kernels make -j"$jobs" check) \
+        >"$builds/$1.check.log" 2>&1
     status=$?
     grep -E '^(PASS|FAIL|ERROR|SKIP|XPASS):' "$builds/$1.check.log"
     counts=$(cat "$builds/$1"/tests/*.log 2>/dev/null | awk '
@@ -76,7 +73,14 @@ check() {
 
 step "packages"
 # shellcheck disable=SC2086
-install_packages $build_packages $test_packages || exit 1
+install_packages $build_packages $test_packages $gpu_packages || exit 1
+
+# The tests are about the embedded default; another device is chosen with VS_TEST_DEVICE. Other
+# packages above bring drivers too, and some of them do not bear AddressSanitizer.
+if [ -z "${OCL_ICD_VENDORS:-}" ] && [ -e /etc/OpenCL/vendors/pocl.icd ]; then
+    OCL_ICD_VENDORS=/etc/OpenCL/vendors/pocl.icd
+    export OCL_ICD_VENDORS
+fi
 
 step "configure"
 ./autogen.sh >autogen.log 2>&1 || { tail -n 20 autogen.log; exit 1; }
@@ -108,6 +112,21 @@ build fuzz --enable-fuzzing --disable-shared CC=clang CXX=clang++ CFLAGS='-O1 -g
     tail -n 12 "$builds/fuzz.log"
     result "fuzz targets, 180 seconds" $status
 }
+
+step "GPU compilers, offline"
+(cd "$builds/plain" && srcdir=$root sh "$root/tests/check_variants.sh" ../plain.kernels) \
+    >"$builds/variants.log" 2>&1
+status=$?
+[ $status = 0 ] || tail -n 30 "$builds/variants.log"
+result "kernel_variants.txt names what is built" $status
+sh "$root/tools/get_ptxas.sh" "$builds/plain/offline-cache" || echo "no ptxas"
+# Here a compiler that is missing is a failure, which the exit status says.
+(cd "$builds/plain" && python3 "$root/tools/check_offline.py" --root "$root") \
+    >"$builds/offline.log" 2>&1
+status=$?
+grep -E '^SKIP|FAIL|Error' "$builds/offline.log"
+tail -n 1 "$builds/offline.log"
+result "every kernel compiled for every GPU" $status
 
 step "all tests"
 echo "$passed passed, $failed failed"

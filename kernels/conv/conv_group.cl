@@ -29,6 +29,7 @@
 #define VS_PIXELS 4
 #endif
 
+#include "common/registers.clh"
 #include "conv/conv.clh"
 
 enum {
@@ -70,7 +71,8 @@ static struct place advanced(struct place at, int n, int n_in, int kh, int kw)
     return at;
 }
 
-__kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void conv_group(VS_ARGUMENTS)
+__attribute__((reqd_work_group_size(ITEMS, 1, 1))) VS_MANY_REGISTERS __kernel void
+conv_group(VS_ARGUMENTS)
 {
     __local float in_slice[2][SLICE][PIXELS + PAD] __attribute__((aligned(16)));
     __local float weight_slice[2][SLICE][CHANNELS + PAD] __attribute__((aligned(16)));

@@ -22,6 +22,7 @@
 #ifndef VS_ROWS
 #define VS_ROWS 4
 #endif
+#include "common/registers.clh"
 #define VM_WIDTH 1
 #include "common/vmath.h"
 #include "convert/widen.clh"
@@ -67,7 +68,7 @@ static struct part load_part(__global const float *x, ulong x_k, __global const 
     return part;
 }
 
-__attribute__((reqd_work_group_size(ITEMS, 1, 1))) __kernel void
+__attribute__((reqd_work_group_size(ITEMS, 1, 1))) VS_MANY_REGISTERS __kernel void
 linear_group(__global float *out, ulong out_offset, __global const float *x, ulong x_offset,
              __global const uchar *weight, ulong weight_offset, __global const float *bias,
              ulong bias_offset, __global const float *residual, ulong residual_offset,

@@ -37,6 +37,7 @@
 #define VM_WIDTH 16
 #include "common/vmath.h"
 #include "common/reduce.clh"
+#include "common/registers.clh"
 
 #define QUARTER (VS_HEAD_DIM / 4)
 
@@ -63,8 +64,8 @@ static void store16(float16 v, __global float *x, ulong i, ulong n)
 
 /* ---- unit length, gates, router ------------------------------------------------------------ */
 
-__kernel void unit(__global float *out, ulong out_offset, __global const float *x, ulong x_offset,
-                   ulong head_dim, float eps)
+VS_MANY_REGISTERS __kernel void unit(__global float *out, ulong out_offset, __global const float *x,
+                                     ulong x_offset, ulong head_dim, float eps)
 {
     const ulong vector = get_global_id(0);
     x += x_offset + vector * head_dim;

@@ -63,9 +63,12 @@ __kernel void bytes(__global uchar *out, ulong out_offset, __global const float 
     }
     float values[16];
     uchar result[16];
-    for (ulong i = 0; i < 16; i++)
+#pragma unroll
+    for (uint i = 0; i < 16; i++)
         values[i] = first + i < n ? x[i] : 0.0f;
     vstore16(to_bytes(vload16(0, values)), 0, result);
-    for (ulong i = 0; first + i < n; i++)
-        out[i] = result[i];
+#pragma unroll
+    for (uint i = 0; i < 16; i++)
+        if (first + i < n)
+            out[i] = result[i];
 }
