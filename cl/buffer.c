@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "cl/alloc.h"
-#include "cl/opencl.h"
+#include "cl/huge_pages.h"
 
 enum { PAGE_BYTES = 4096 };
 
@@ -33,9 +33,14 @@ static enum vs_status create(struct vs_buffer **out, struct vs_context *context,
     if (!buffer)
         return VS_ERROR_MEMORY;
     cl_int error = CL_MEM_OBJECT_ALLOCATION_FAILURE;
-    if (!vs_fault_due())
-        buffer->memory =
-            clCreateBuffer(context->context, flags, n_bytes ? n_bytes : 1, host, &error);
+    if (!vs_fault_due()) {
+        if (!(flags & CL_MEM_USE_HOST_PTR) && vs_huge_pages_suit(context, n_bytes))
+            buffer->memory =
+                vs_huge_buffer(context, flags & ~(cl_mem_flags)CL_MEM_COPY_HOST_PTR, host, n_bytes);
+        if (!buffer->memory)
+            buffer->memory =
+                clCreateBuffer(context->context, flags, n_bytes ? n_bytes : 1, host, &error);
+    }
     if (!buffer->memory) {
         free(buffer);
         return no_memory(context, n_bytes, error);

@@ -28,8 +28,10 @@ static const struct variant variants[] = {
     {"plain", "attention_plain", 1, 1, 1, false},
     {"tile 16 (1x6)", "attention_tile", 1, 1, 6, false},
     {"tile 48 (1x6)", "attention_tile", 3, 1, 6, false},
+    {"tile 96 (1x6)", "attention_tile", 6, 1, 6, false},
     {"tile 16 (1x16)", "attention_tile", 1, 1, 16, true},
     {"tile 48 (3x8)", "attention_tile", 3, 3, 8, true},
+    {"tile 96 (3x8)", "attention_tile", 6, 3, 8, true},
 };
 enum { PLAIN = 0, N_VARIANTS = sizeof variants / sizeof *variants };
 
@@ -42,7 +44,8 @@ static bool fits_stack(const struct variant *variant, const struct vs_attention 
 {
     enum { P_ROWS = 80 };
     size_t row_bytes = LANES * variant->n_block * sizeof(float);
-    return (2 * attention->head_dim + P_ROWS) * row_bytes <= max_private_bytes;
+    size_t values_bytes = 64 * (attention->head_dim + 16) * sizeof(float);
+    return (2 * attention->head_dim + P_ROWS) * row_bytes + values_bytes <= max_private_bytes;
 }
 
 bool vs_attention_variant_usable(const struct vs_context *context, size_t index,

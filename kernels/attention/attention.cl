@@ -16,11 +16,11 @@
  * Numerics    EXACT: the order of attention_ref.c. Lanes past the last query hold zeros and are
  *             not written; keys past the last have p = 0.
  * Parameters  VS_HEAD_DIM 1.. (32): D.
- *             VS_BLOCK 1..3 (1): vectors of 16 queries that share the reading of a tile.
+ *             VS_BLOCK 1..6 (1): vectors of 16 queries that share the reading of a tile.
  *             VS_VECTORS divisor of VS_BLOCK (1) and VS_ROWS 1..16 (6): register tile of
  *             VS_ROWS keys (or channels) x VS_VECTORS vectors of queries
- * Limits      n_keys > 0. attention_tile keeps 128 * VS_BLOCK * (D + 40) bytes of private memory,
- *             which must fit a thread's stack. */
+ * Limits      n_keys > 0. attention_tile keeps 128 * VS_BLOCK * (D + 40) + 256 * (D + 16) bytes of
+ *             private memory, which must fit a thread's stack. */
 #pragma OPENCL FP_CONTRACT OFF
 
 #ifndef VS_HEAD_DIM
@@ -129,17 +129,35 @@ __kernel void attention_plain(__global float *restrict out, ulong out_offset,
 /* ---- tile --------------------------------------------------------------------------------- */
 
 #define LANES (16 * VS_BLOCK) /* queries of a block */
+#define N_PARTS (VS_BLOCK / VS_VECTORS)
+#define PART_LANES (16 * VS_VECTORS)
 /* Rows of p: a group of VS_ROWS keys that begins inside the tile may end outside. */
 #define P_ROWS ((TILE + VS_ROWS - 1) / VS_ROWS * VS_ROWS)
 /* Channels in N_GROUPS groups, the first N_LARGE of GROUP channels, the others of one less. */
 #define N_GROUPS ((VS_HEAD_DIM + VS_ROWS - 1) / VS_ROWS)
 #define GROUP ((VS_HEAD_DIM + N_GROUPS - 1) / N_GROUPS)
 #define N_LARGE (VS_HEAD_DIM - N_GROUPS * (GROUP - 1))
+/* Rows of the copied values lie an odd number of cache lines apart. */
+#define V_STRIDE ((VS_HEAD_DIM + 15) / 32 * 32 + 16)
 
-/* Private arrays hold VS_BLOCK vectors a row: x[row * VS_BLOCK + vector], lanes are queries. The
- * functions take a pointer to the first vector that they work on. */
+/* Asks for rows of D floats ahead of their use: rows of a cache lie too far apart for a processor to
+ * foresee. Tiles are for CPUs, where all memory is one; without the builtin nothing is lost but
+ * time. */
+static inline void prefetch_row(__global const float *row)
+{
+#ifdef __has_builtin
+#if __has_builtin(__builtin_prefetch)
+#pragma unroll
+    for (int d = 0; d < VS_HEAD_DIM; d += 16)
+        __builtin_prefetch((const void *)(ulong)(row + d), 0, 2);
+#endif
+#endif
+}
 
-/* p[j] = dot(query, k[row[j] ...]) for VS_ROWS keys j and VS_VECTORS vectors. */
+/* Private arrays hold N_PARTS parts one after the other, each of rows of VS_VECTORS vectors whose
+ * lanes are queries. The functions work on one part. */
+
+/* p[j] = dot(query, k[row[j] ...]) for VS_ROWS keys j. */
 static inline void score_keys(float16 *p, const float16 *query,
                               __global const float *restrict k, const ulong *row)
 {
@@ -154,7 +172,7 @@ static inline void score_keys(float16 *p, const float16 *query,
             float16 x[VS_VECTORS];
 #pragma unroll
             for (int i = 0; i < VS_VECTORS; i++)
-                x[i] = query[d * VS_BLOCK + i];
+                x[i] = query[d * VS_VECTORS + i];
 #pragma unroll
             for (int j = 0; j < VS_ROWS; j++) {
                 const float16 y = k[row[j] + d];
@@ -167,8 +185,8 @@ static inline void score_keys(float16 *p, const float16 *query,
         for (int j = 0; j < VS_ROWS; j++)
 #pragma unroll
             for (int i = 0; i < VS_VECTORS; i++) {
-                const float16 total = block ? p[j * VS_BLOCK + i] : (float16)0.0f;
-                p[j * VS_BLOCK + i] = total + chain[j][i];
+                const float16 total = block ? p[j * VS_VECTORS + i] : (float16)0.0f;
+                p[j * VS_VECTORS + i] = total + chain[j][i];
             }
     }
 }
@@ -186,7 +204,7 @@ static float16 sum_weights(const float16 *p)
 {
     float16 t[TILE / 2];
     for (int j = 0; j < TILE / 2; j++)
-        t[j] = p[j * VS_BLOCK] + p[(j + TILE / 2) * VS_BLOCK];
+        t[j] = p[j * VS_VECTORS] + p[(j + TILE / 2) * VS_VECTORS];
     for (int half_size = TILE / 4; half_size > 0; half_size /= 2)
         for (int j = 0; j < half_size; j++)
             t[j] = t[j] + t[j + half_size];
@@ -198,50 +216,48 @@ static float16 softmax_tile(float16 *p, int n, float16 *max_score, float16 *sum)
 {
     float16 max_new = *max_score;
     for (int j = 0; j < n; j++) {
-        const float16 s = p[j * VS_BLOCK];
+        const float16 s = p[j * VS_VECTORS];
         max_new = s > max_new ? s : max_new;
     }
     for (int j = 0; j < n; j++)
-        p[j * VS_BLOCK] = vm_exp_weight16(p[j * VS_BLOCK] - max_new);
+        p[j * VS_VECTORS] = vm_exp_weight16(p[j * VS_VECTORS] - max_new);
     for (int j = n; j < TILE; j++)
-        p[j * VS_BLOCK] = 0.0f;
+        p[j * VS_VECTORS] = 0.0f;
     const float16 decay = vm_exp_weight16(*max_score - max_new);
     *sum = fma(*sum, decay, sum_weights(p));
     *max_score = max_new;
     return decay;
 }
 
-/* acc[d] = fma(acc[d], decay, chain over n keys of fma(p[j], v[row[j] + d])) for n_dims channels d,
- * a constant, and VS_VECTORS vectors. */
-static inline void add_values(float16 *acc, const float16 *decay, const float16 *p,
-                              __global const float *restrict v, const ulong *row, int n,
-                              const int n_dims)
-{
-    float16 chain[GROUP][VS_VECTORS];
-#pragma unroll
-    for (int d = 0; d < n_dims; d++)
-#pragma unroll
-        for (int i = 0; i < VS_VECTORS; i++)
-            chain[d][i] = 0.0f;
-    for (int j = 0; j < n; j++) {
-        float16 x[VS_VECTORS];
-#pragma unroll
-        for (int i = 0; i < VS_VECTORS; i++)
-            x[i] = p[j * VS_BLOCK + i];
-#pragma unroll
-        for (int d = 0; d < n_dims; d++) {
-            const float16 y = v[row[j] + d];
-#pragma unroll
-            for (int i = 0; i < VS_VECTORS; i++)
-                chain[d][i] = fma(x[i], y, chain[d][i]);
-        }
+/* acc[d] = fma(acc[d], decay, chain over n keys of fma(p[j], v[j][d])) for N_DIMS channels d. A
+ * macro, since a compiler keeps chain[] in registers only if it knows N_DIMS from the first. */
+#define ADD_VALUES(name, N_DIMS)                                                                  \
+    static inline void name(float16 *acc, const float16 *decay, const float16 *p, const float *v, \
+                            int n)                                                                \
+    {                                                                                             \
+        float16 chain[N_DIMS][VS_VECTORS];                                                        \
+        _Pragma("unroll") for (int d = 0; d < N_DIMS; d++)                                        \
+            _Pragma("unroll") for (int i = 0; i < VS_VECTORS; i++) chain[d][i] = 0.0f;            \
+        for (int j = 0; j < n; j++) {                                                             \
+            float16 x[VS_VECTORS];                                                                \
+            _Pragma("unroll") for (int i = 0; i < VS_VECTORS; i++) x[i] = p[j * VS_VECTORS + i];  \
+            _Pragma("unroll") for (int d = 0; d < N_DIMS; d++)                                    \
+            {                                                                                     \
+                const float16 y = v[j * V_STRIDE + d];                                            \
+                _Pragma("unroll") for (int i = 0; i < VS_VECTORS; i++)                            \
+                    chain[d][i] = fma(x[i], y, chain[d][i]);                                      \
+            }                                                                                     \
+        }                                                                                         \
+        _Pragma("unroll") for (int d = 0; d < N_DIMS; d++)                                        \
+            _Pragma("unroll") for (int i = 0; i < VS_VECTORS; i++) acc[d * VS_VECTORS + i] =      \
+                fma(acc[d * VS_VECTORS + i], decay[i], chain[d][i]);                              \
     }
-#pragma unroll
-    for (int d = 0; d < n_dims; d++)
-#pragma unroll
-        for (int i = 0; i < VS_VECTORS; i++)
-            acc[d * VS_BLOCK + i] = fma(acc[d * VS_BLOCK + i], decay[i], chain[d][i]);
-}
+ADD_VALUES(add_values, GROUP)
+#if N_LARGE < N_GROUPS
+ADD_VALUES(add_fewer_values, GROUP - 1)
+#else
+#define add_fewer_values add_values /* never called */
+#endif
 
 __kernel void attention_tile(__global float *restrict out, ulong out_offset,
                              __global const float *restrict q, ulong q_offset,
@@ -261,47 +277,68 @@ __kernel void attention_tile(__global float *restrict out, ulong out_offset,
     if (bias)
         bias += bias_offset + head * (n_queries + n_keys - 1) + n_queries - 1 - first_query;
 
-    float16 query[VS_HEAD_DIM * VS_BLOCK], acc[VS_HEAD_DIM * VS_BLOCK], p[P_ROWS * VS_BLOCK];
+    float16 query[N_PARTS][VS_HEAD_DIM * VS_VECTORS], acc[N_PARTS][VS_HEAD_DIM * VS_VECTORS];
+    float16 p[N_PARTS][P_ROWS * VS_VECTORS];
     float16 max_score[VS_BLOCK], sum[VS_BLOCK], decay[VS_BLOCK];
-    for (int i = 0; i < VS_HEAD_DIM * VS_BLOCK; i++)
-        query[i] = acc[i] = 0.0f;
+    float values[TILE * V_STRIDE]; /* rows of a cache lie too far apart to stay in L1 */
+    for (int part = 0; part < N_PARTS; part++)
+        for (int i = 0; i < VS_HEAD_DIM * VS_VECTORS; i++)
+            query[part][i] = acc[part][i] = 0.0f;
     for (int i = 0; i < VS_BLOCK; i++) {
         max_score[i] = FIRST_MAX;
         sum[i] = 0.0f;
     }
-    float *lanes = (float *)query;
-    for (int lane = 0; lane < n_lanes; lane++)
+    for (int lane = 0; lane < n_lanes; lane++) {
+        float *lanes = (float *)query[lane / PART_LANES] + lane % PART_LANES;
         for (int d = 0; d < VS_HEAD_DIM; d++)
-            lanes[d * LANES + lane] = q[lane * q_stride + d] * scale;
+            lanes[d * PART_LANES] = q[lane * q_stride + d] * scale;
+    }
 
+    ulong row[P_ROWS];
+    find_rows(row, P_ROWS, 0, (int)min((ulong)TILE, n_keys), slots, rows_per_slot, kv_stride);
     for (ulong first = 0; first < n_keys; first += TILE) {
         const int n = (int)min((ulong)TILE, n_keys - first);
-        ulong row[P_ROWS];
-        find_rows(row, P_ROWS, first, n, slots, rows_per_slot, kv_stride);
-        for (int i = 0; i < VS_BLOCK; i += VS_VECTORS)
-            for (int j = 0; j < n; j += VS_ROWS)
-                score_keys(p + j * VS_BLOCK + i, query + i, k, row + j);
+        for (int j = 0; j < n; j += VS_ROWS) {
+            for (int i = 0; i < VS_ROWS; i++)
+                prefetch_row(v + row[j + i]);
+            for (int part = 0; part < N_PARTS; part++)
+                score_keys(p[part] + j * VS_VECTORS, query[part], k, row + j);
+        }
         if (bias)
-            for (int j = 0; j < n; j++)
-                add_bias((float *)(p + j * VS_BLOCK), bias + first + j, n_lanes);
+            for (int part = 0; part * PART_LANES < n_lanes; part++)
+                for (int j = 0; j < n; j++)
+                    add_bias((float *)(p[part] + j * VS_VECTORS),
+                             bias + first + j - part * PART_LANES,
+                             min(PART_LANES, n_lanes - part * PART_LANES));
         for (int i = 0; i < VS_BLOCK; i++)
-            decay[i] = softmax_tile(p + i, n, &max_score[i], &sum[i]);
-        for (int i = 0; i < VS_BLOCK; i += VS_VECTORS) {
+            decay[i] = softmax_tile(p[i / VS_VECTORS] + i % VS_VECTORS, n, &max_score[i], &sum[i]);
+        for (int j = 0; j < n; j++)
+            for (int d = 0; d < VS_HEAD_DIM; d++)
+                values[j * V_STRIDE + d] = v[row[j] + d];
+        if (first + TILE < n_keys)
+            find_rows(row, P_ROWS, first + TILE, (int)min((ulong)TILE, n_keys - first - TILE),
+                      slots, rows_per_slot, kv_stride);
+        for (int part = 0; part < N_PARTS; part++) {
+            float16 *a = acc[part];
+            const float16 *x = p[part], *c = decay + part * VS_VECTORS;
             int d = 0;
+            for (int j = part * TILE / N_PARTS; j < (part + 1) * TILE / N_PARTS; j++)
+                prefetch_row(k + row[j]);
             for (; d < N_LARGE * GROUP; d += GROUP)
-                add_values(acc + d * VS_BLOCK + i, decay + i, p + i, v + d, row, n, GROUP);
+                add_values(a + d * VS_VECTORS, c, x, values + d, n);
             for (; d < VS_HEAD_DIM; d += GROUP - 1)
-                add_values(acc + d * VS_BLOCK + i, decay + i, p + i, v + d, row, n, GROUP - 1);
+                add_fewer_values(a + d * VS_VECTORS, c, x, values + d, n);
         }
     }
 
     for (int i = 0; i < VS_BLOCK; i++)
         sum[i] = vm_rcp16(sum[i]);
-    for (int d = 0; d < VS_HEAD_DIM; d++)
-        for (int i = 0; i < VS_BLOCK; i++)
-            acc[d * VS_BLOCK + i] = acc[d * VS_BLOCK + i] * sum[i];
-    lanes = (float *)acc;
-    for (int lane = 0; lane < n_lanes; lane++)
+    for (int part = 0; part < N_PARTS; part++)
+        for (int i = 0; i < VS_HEAD_DIM * VS_VECTORS; i++)
+            acc[part][i] = acc[part][i] * sum[part * VS_VECTORS + i % VS_VECTORS];
+    for (int lane = 0; lane < n_lanes; lane++) {
+        const float *lanes = (const float *)acc[lane / PART_LANES] + lane % PART_LANES;
         for (int d = 0; d < VS_HEAD_DIM; d++)
-            out[lane * out_stride + d] = lanes[d * LANES + lane];
+            out[lane * out_stride + d] = lanes[d * PART_LANES];
+    }
 }
