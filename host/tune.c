@@ -305,7 +305,7 @@ static enum vs_status tune_text(struct tuner *tuner, const char *text)
     return VS_OK;
 }
 
-static enum vs_status tune_all(struct tuner *tuner, const struct values *values)
+static enum vs_status tune_all(struct tuner *tuner, const char *path, const struct values *values)
 {
     enum vs_status status = VS_OK;
     struct host_list ops = {0};
@@ -323,6 +323,7 @@ static enum vs_status tune_all(struct tuner *tuner, const struct values *values)
         printf("[%2zu/%zu] %-32s ", i + 1, ops.n, ops.items[i]);
         fflush(stdout); /* it takes seconds */
         VS_TRY(tune_text(tuner, ops.items[i]));
+        VS_TRY(host_tuning_save(path, tuner->context, tuner->records)); /* stopped, it loses none */
     }
 fail:
     free(ops.items);
@@ -331,10 +332,12 @@ fail:
 
 /* ---- Import ------------------------------------------------------------------------------- */
 
-static enum vs_status import_record(struct tuner *tuner, const char *text, const char *name,
-                                    double against_rule)
+static enum vs_status import_record(struct tuner *tuner, const json_t *record)
 {
     enum vs_status status = VS_OK;
+    const char *text = json_string_value(json_object_get(record, "op"));
+    const char *name = json_string_value(json_object_get(record, "variant"));
+    double against_rule = json_number_value(json_object_get(record, "against_rule"));
     struct vs_bench_op op = {.n_rows = 0};
     struct trial trial = {.n_rows = 0};
     double seconds;
@@ -343,10 +346,14 @@ static enum vs_status import_record(struct tuner *tuner, const char *text, const
     printf("%-32s %-18s ", text, name);
     fflush(stdout);
     VS_TRY(open_op(&op, tuner, text));
-    while (op.variant_name(variant) && strcmp(op.variant_name(variant), name) != 0)
+    if (!host_tuning_is_current(record)) {
+        status = vs_fail(VS_ERROR_USAGE, "there is no such variant here, or more than there were");
+        goto fail;
+    }
+    while (strcmp(op.variant_name(variant), name) != 0)
         variant++;
-    if (!op.variant_name(variant) || !op.usable(&op, variant)) {
-        status = vs_fail(VS_ERROR_USAGE, "there is no such variant here");
+    if (!op.usable(&op, variant)) {
+        status = vs_fail(VS_ERROR_USAGE, "this device cannot use it");
         goto fail;
     }
     if (variant != op.chosen) {
@@ -374,12 +381,8 @@ static enum vs_status import(struct tuner *tuner, const char *path)
     if (device && strcmp(device, vs_context_device(tuner->context)->name) != 0)
         host_warn("%s: these records were measured on %s", path, device);
     const json_t *records = json_object_get(tuning, "records");
-    for (size_t i = 0; i < json_array_size(records); i++) {
-        const json_t *record = json_array_get(records, i);
-        VS_TRY(import_record(tuner, json_string_value(json_object_get(record, "op")),
-                             json_string_value(json_object_get(record, "variant")),
-                             json_number_value(json_object_get(record, "against_rule"))));
-    }
+    for (size_t i = 0; i < json_array_size(records); i++)
+        VS_TRY(import_record(tuner, json_array_get(records, i)));
 fail:
     json_decref(tuning);
     return status;
@@ -428,7 +431,7 @@ static enum vs_status tune(const struct values *values)
     if (values->import)
         VS_TRY(import(&tuner, values->import));
     else
-        VS_TRY(tune_all(&tuner, values));
+        VS_TRY(tune_all(&tuner, path, values));
     VS_TRY(host_tuning_save(path, tuner.context, tuner.records));
     printf("\n%zu records in %s\n", json_array_size(tuner.records), path);
     if (tuner.n_refused)

@@ -16,6 +16,7 @@
 #include "cl/device.h"
 #include "host/command.h"
 #include "host/draft.h"
+#include "kernels/bench/bench.h"
 #include "kernels/tuning.h"
 
 enum { MAX_BYTES = 1 << 20, FORMAT = 1 };
@@ -119,6 +120,14 @@ fail:
     return status;
 }
 
+static size_t count_variants(const struct vs_bench_family *family)
+{
+    size_t n = 0;
+    while (family->variant_name && family->variant_name(n))
+        n++;
+    return n;
+}
+
 enum vs_status host_tuning_add(json_t *records, const char *op, const char *variant,
                                double against_rule)
 {
@@ -127,11 +136,30 @@ enum vs_status host_tuning_add(json_t *records, const char *op, const char *vari
         if (other && strcmp(other, op) == 0)
             json_array_remove(records, i);
     }
-    json_t *record =
-        json_pack("{s:s, s:s, s:f}", "op", op, "variant", variant, "against_rule", against_rule);
+    const struct vs_bench_family *family;
+    struct vs_bench_shape shape;
+    enum vs_status status = vs_bench_read(&family, &shape, op);
+    if (status != VS_OK)
+        return status;
+    json_t *record = json_pack("{s:s, s:s, s:I, s:f}", "op", op, "variant", variant, "among",
+                               (json_int_t)count_variants(family), "against_rule", against_rule);
     if (!record || json_array_append_new(records, record) != 0)
         return vs_fail(VS_ERROR_MEMORY, "no memory for a tuning record");
     return VS_OK;
+}
+
+bool host_tuning_is_current(const json_t *record)
+{
+    const struct vs_bench_family *family;
+    struct vs_bench_shape shape;
+    const char *variant = text_of(record, "variant");
+    json_int_t among = json_integer_value(json_object_get(record, "among"));
+    if (vs_bench_read(&family, &shape, text_of(record, "op")) != VS_OK)
+        return false;
+    size_t n = count_variants(family), i = 0;
+    while (i < n && strcmp(family->variant_name(i), variant) != 0)
+        i++;
+    return i < n && (!among || among == (json_int_t)n);
 }
 
 /* ---- Use ---------------------------------------------------------------------------------- */
@@ -141,9 +169,11 @@ static void apply(struct vs_context *context, const json_t *records)
 {
     for (size_t i = 0; i < json_array_size(records); i++) {
         const json_t *record = json_array_get(records, i);
-        enum vs_status ignored =
-            vs_tuning_set(context, text_of(record, "op"), text_of(record, "variant"));
-        (void)ignored;
+        if (host_tuning_is_current(record)) {
+            enum vs_status ignored =
+                vs_tuning_set(context, text_of(record, "op"), text_of(record, "variant"));
+            (void)ignored; /* without memory for it, the rule decides */
+        }
     }
 }
 

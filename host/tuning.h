@@ -3,7 +3,8 @@
  * tuning.h - files of tuning records: those shipped with the program, the user's own, shared ones.
  *
  * A file is JSON, {"tuning": 1, "device", "platform", "driver", "version", "records": [{"op",
- * "variant", "against_rule"}]}; kernels/tuning.h says what a record means. The user's own is
+ * "variant", "among", "against_rule"}]}; kernels/tuning.h says what a record means. among is the
+ * number of variants that the operation had: a record from before another joined is passed over. The user's own is
  * $XDG_CONFIG_HOME/videossm-cl/tuning/FINGERPRINT.json (else ~/.config/...), one for each device,
  * driver and version of this program. */
 #ifndef VS_HOST_TUNING_H
@@ -31,6 +32,9 @@ VS_CHECK enum vs_status host_tuning_save(const char *path, const struct vs_conte
 /* Adds a record, in place of an older one of the same operation. */
 VS_CHECK enum vs_status host_tuning_add(json_t *records, const char *op, const char *variant,
                                         double against_rule);
+
+/* Whether the operation still has as many variants as when it was measured, and this one too. */
+bool host_tuning_is_current(const json_t *record);
 
 /* host/tuning.json */
 extern const char host_tuning_shipped[];

@@ -45,7 +45,7 @@ check "a record each" records 'len(r) == 7 and all(x["variant"] and x["against_r
 check "the device is named" records 'f["device"] and f["driver"] and f["version"]' "$own"
 check "once more" exits 0 tune --op norm:13x96 --op norm:70x96
 check "old records stay, new ones replace" records 'len(r) == 8 and
-    [x["op"] for x in r].count("norm:13x96") == 1' "$own"
+    [x["op"] for x in r].count("norm:13x96") == 1 and all(x["among"] > 1 for x in r)' "$own"
 check "to a file" exits 0 tune --op $linear -o shared.json
 check "which holds that alone" records '[x["op"] for x in r] == ["'$linear'"]' shared.json
 check "the demo's shapes" exits 0 tune --shapes demo -o demo.json
@@ -65,6 +65,8 @@ check "a record decides" takes plain
 prefer "tile 1x1"
 check "an unknown variant is passed over" takes "$rule"
 check "without a word" silent
+printf '{"tuning": 1, "records": [{"op": "%s", "variant": "plain", "among": 2}]}\n' $linear >"$own"
+check "and one that was fastest among fewer" takes "$rule"
 echo '{"tuning": 1, "records": [' >"$own"
 check "a damaged file is ignored" takes "$rule"
 check "with a warning" says "videossm-cl: warning: $own: no JSON"
