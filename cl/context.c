@@ -38,6 +38,7 @@ enum vs_status vs_context_create(struct vs_context **out, const char *spec)
     VS_TRY(vs_device_id(&context->device, &context->info));
     VS_CL(context, clGetDeviceInfo(context->device, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT,
                                    sizeof context->vector_width, &context->vector_width, NULL));
+    context->software_fma = !strncmp(context->info.name, "llvmpipe", 8);
     launch_as(context, getenv("VS_LAUNCH_AS"));
     if (context->info.type == VS_DEVICE_GPU)
         context->flops_per_launch = gpu_flops_per_launch;
@@ -129,6 +130,11 @@ void vs_context_fingerprint(const struct vs_context *context, char hex[65])
 unsigned vs_context_vector_width(const struct vs_context *context)
 {
     return context->vector_width;
+}
+
+bool vs_context_software_fma(const struct vs_context *context)
+{
+    return context->software_fma;
 }
 
 void vs_context_set_dry(struct vs_context *context, bool dry)

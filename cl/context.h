@@ -37,6 +37,8 @@ void vs_context_fingerprint(const struct vs_context *context, char hex[65]);
 /* float32 lanes of the device's own vectors (16 with AVX-512, 8 with AVX2, 1 on most GPUs): the
  * shape of a CPU's register tiles follows from it. */
 unsigned vs_context_vector_width(const struct vs_context *context);
+/* Whether programs bring their own fma (cl/software_fma.h): the driver is Mesa's llvmpipe. */
+bool vs_context_software_fma(const struct vs_context *context);
 
 /* While dry, kernels are built and arguments set, but nothing is enqueued: launches, copies, reads
  * and writes of buffers return at once. A rehearsal in this state leaves every program compiled. */

@@ -16,5 +16,6 @@ cl_libcl_la_SOURCES = \
 	cl/program.c cl/program.h \
 	cl/program_cache.c cl/program_cache.h \
 	cl/sha256.c cl/sha256.h \
+	cl/software_fma.c cl/software_fma.h \
 	cl/status.c cl/status.h
 cl_libcl_la_LIBADD = $(OPENCL_LIBS)

@@ -46,6 +46,7 @@ struct vs_context {
     struct vs_choice *choices; /* by key */
     size_t n_choices;
     cl_uint vector_width;
+    bool software_fma; /* see cl/software_fma.h */
     bool dry; /* nothing is enqueued */
     struct vs_profile *profile; /* NULL: launches are not counted */
     double flops_per_launch; /* longest launch, in arithmetic operations; 0: no limit */

@@ -12,6 +12,7 @@
 #include "cl/kernel_dir.h"
 #include "cl/opencl.h"
 #include "cl/program_cache.h"
+#include "cl/software_fma.h"
 
 struct vs_program {
     const struct vs_source *source;
@@ -87,7 +88,7 @@ static enum vs_status program_build(struct vs_program **out, struct vs_context *
                                     const struct vs_source *source, const char *options)
 {
     enum vs_status status = VS_OK;
-    char *text = NULL, *all_options = NULL, key[65];
+    char *text = NULL, *with_fma = NULL, *all_options = NULL, key[65];
     const char *used = source->text;
     const char *folder = getenv("VS_KERNEL_DIR");
     struct vs_program *program = vs_alloc(1, sizeof *program);
@@ -100,6 +101,14 @@ static enum vs_status program_build(struct vs_program **out, struct vs_context *
     if (folder) {
         VS_TRY(vs_kernel_dir_read(&text, folder, source->name));
         used = text;
+    }
+    if (context->software_fma) {
+        with_fma = vs_format("%s%s", vs_software_fma, used);
+        if (!with_fma) {
+            status = VS_ERROR_MEMORY;
+            goto fail;
+        }
+        used = with_fma;
     }
     all_options = vs_format("%s %s", fixed_options, options);
     if (!all_options) {
@@ -121,6 +130,7 @@ static enum vs_status program_build(struct vs_program **out, struct vs_context *
 fail:
     program_free(program);
     free(text);
+    free(with_fma);
     free(all_options);
     return status;
 }

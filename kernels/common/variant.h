@@ -21,7 +21,7 @@
 /* Register tiles are for CPUs; other compilers take minutes to find no use for them. */
 static inline bool vs_variant_tiles(const struct vs_context *context)
 {
-    return vs_context_device(context)->type == VS_DEVICE_CPU;
+    return vs_context_device(context)->type == VS_DEVICE_CPU && !vs_context_software_fma(context);
 }
 
 /* Whether the device runs groups of n_items work-items that share local_bytes. */

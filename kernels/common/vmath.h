@@ -9,9 +9,44 @@
  * width 1 and vm_exp16 for float16, so a program may include this file once per width.
  * Host: include vmath_host.h instead, which gives width 1.
  *
+ * With VS_SCALAR (cl/software_fma.c) wider functions are loops
+ * over the lanes of width 1, to be included before: such drivers would write each operation out
+ * once per lane, and compile one kernel for minutes.
+ *
  * Largest error in units in the last place, over all inputs (exp, rcp, sqrt, rsqrt, log) or every
  * 17th: exp 0.98, log 0.85, rcp and sqrt correctly rounded, rsqrt 0.5001, tanh 1.31, sigmoid 1.46,
  * silu 1.68, softplus 1.60, gelu2 1.63, sin and cos 1.49 up to 2^17. Results below 2^-126 are 0. */
+
+#if !defined(VM_HOST) && defined(VS_SCALAR) && VM_WIDTH != 1
+
+#define VM_CAT_(a, b) a##b
+#define VM_CAT(a, b) VM_CAT_(a, b)
+#define VM_LANES(name)                                                                            \
+    static VM_CAT(float, VM_WIDTH) VM_CAT(vm_##name, VM_WIDTH)(VM_CAT(float, VM_WIDTH) x)         \
+    {                                                                                             \
+        float lanes[VM_WIDTH];                                                                    \
+        VM_CAT(vstore, VM_WIDTH)(x, 0, lanes);                                                    \
+        for (int lane = 0; lane < VM_WIDTH; lane++)                                               \
+            lanes[lane] = vm_##name(lanes[lane]);                                                 \
+        return VM_CAT(vload, VM_WIDTH)(0, lanes);                                                 \
+    }
+VM_LANES(exp)
+VM_LANES(exp_weight)
+VM_LANES(rcp)
+VM_LANES(rsqrt)
+VM_LANES(sqrt)
+VM_LANES(log)
+VM_LANES(tanh)
+VM_LANES(sigmoid)
+VM_LANES(silu)
+VM_LANES(softplus)
+VM_LANES(gelu2)
+#undef VM_LANES
+#undef VM_CAT
+#undef VM_CAT_
+#undef VM_WIDTH
+
+#else
 
 #ifdef VM_HOST
 #define VM_F float
@@ -340,3 +375,5 @@ VM_FUNCTION VM_F VM_NAME(gelu2)(VM_F x0)
 #undef VM_CAT
 #undef VM_CAT_
 #undef VM_WIDTH
+
+#endif /* VS_SCALAR */

@@ -23,7 +23,7 @@ const char *vs_norm_variant_name(size_t variant)
 bool vs_norm_variant_usable(const struct vs_context *context, size_t variant)
 {
     if (variant == ROW)
-        return vs_variant_tiles(context) && vs_context_vector_width(context) >= 4;
+        return vs_variant_tiles(context);
     return variant == GROUP;
 }
 
@@ -38,7 +38,8 @@ size_t vs_norm_variant_chosen(const struct vs_context *context, size_t n_rows, s
     if (vs_choice_get(context, vs_norm_tuning_key(n_rows, n_channels), &tuned) &&
         vs_norm_variant_usable(context, tuned))
         return tuned;
-    return vs_norm_variant_usable(context, ROW) ? ROW : GROUP;
+    bool vectors = vs_context_vector_width(context) >= 4;
+    return vectors && vs_norm_variant_usable(context, ROW) ? ROW : GROUP;
 }
 
 static enum vs_status begin(struct vs_launch *launch, struct vs_context *context, size_t variant,
