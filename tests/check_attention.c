@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "kernels/attention/attention.h"
+#include "kernels/common/variant.h"
 
 /* Edges: one key, one query, a tile of 64 keys, groups of 6, 8 and 16 keys or channels, blocks of
  * 16 and 48 queries, a block of 256 channels, head widths that no vector divides. Few widths, since
@@ -113,7 +114,7 @@ static void compare(const struct data *d, const char *what)
         check_free(&out);
     }
     /* The plain one and, on CPUs, a tile. */
-    ck_assert_uint_ge(n_run, vs_context_device(check_context)->type == VS_DEVICE_CPU ? 4 : 2);
+    ck_assert_uint_ge(n_run, vs_variant_tiles(check_context) ? 4 : 2);
     struct check_buffer out = check_upload(NULL, d->n_out);
     check_ok(vs_attention_run(check_context, out.span, q.span, k.span, v.span, &a));
     check_bits(&out, want, "attention as chosen, %s", what);

@@ -160,7 +160,7 @@ START_TEST(bad_arguments_are_refused)
     struct vs_weight weight;
     check_ok(vs_weight_create(&weight, check_context, zeros, VS_F32, 4, 8));
     struct vs_buffer *buffer, *small;
-    check_ok(vs_floats_create(&buffer, check_context, NULL, 64));
+    check_ok(vs_floats_create(&buffer, check_context, zeros, 64));
     check_ok(vs_floats_create(&small, check_context, zeros, 3));
     struct vs_span out = vs_span_of(buffer), x = vs_span_at(buffer, 32), none = {0};
     const struct vs_linear good = {.weight = &weight};

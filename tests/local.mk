@@ -39,11 +39,13 @@ $(check_device_families): $(check_device_built)
 	$(check_device) families $(@:check-device-%=%)
 $(check_device_hashes): $(check_device_built)
 	$(check_device) hashes $(@:check-hashes-%=%) $(srcdir)/tests/hashes/demo-3s.txt
+check-as-gpu-pocl: $(check_device_built)
+	$(check_device) hashes-as-gpu pocl $(srcdir)/tests/hashes/demo-3s.txt
 check-long-pocl check-long-intel: $(check_device_built)
 	$(check_device) hashes $(@:check-long-%=%) $(srcdir)/tests/hashes/demo-10s.txt
-check-device: $(check_device_families) $(check_device_hashes)
+check-device: $(check_device_hashes) check-as-gpu-pocl $(check_device_families)
 check-long: check-long-pocl check-long-intel
-.PHONY: check-device check-long check-long-pocl check-long-intel $(check_device_families) \
+.PHONY: check-device check-as-gpu-pocl check-long check-long-pocl check-long-intel $(check_device_families) \
 	$(check_device_hashes)
 
 # norm
