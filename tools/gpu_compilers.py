@@ -161,7 +161,8 @@ class Amd:
                                                                    meta, re.M)}
             kernel.registers, kernel.lanes = number["vgpr_count"], number["wavefront_size"]
             kernel.spills = 4 * number["vgpr_spill_count"]
-            kernel.private = number["private_segment_fixed_size"] - kernel.spills
+            # Spilled registers may share a place.
+            kernel.private = max(0, number["private_segment_fixed_size"] - kernel.spills)
             kernel.local = number["group_segment_fixed_size"]
         ir_counts, findings = check_ir(ir)
         kernels[0].findings += findings
