@@ -82,6 +82,16 @@ check "with a title" grep -q 'x old' stdout
 check "no report" fails 2 "no.json" sh -c "echo '{}' >no.json; '$program' bench --compare no.json"
 check "no file" fails 2 "nowhere.json" bench --compare nowhere.json
 
+# ---- Clocks --------------------------------------------------------------------------------------
+
+if "$program" devices --json | python3 -c 'import json, sys
+sys.exit(not any(d["type"] == "CPU" for d in json.load(sys.stdin)["devices"]))'; then
+    check "the processor's time" exits 0 bench --json -d cpu --cpu-time --op rms:3x96
+    check "gives numbers too" json 'results[0]["median_ms"] > 0 and r["peak_gflops"] > 0'
+fi
+check "no processor's time of a GPU" fails 2 "--cpu-time" env VS_LAUNCH_AS=gpu \
+    "$program" bench --cpu-time --op rms:3x96
+
 # ---- Peers ---------------------------------------------------------------------------------------
 
 # Whoever is installed; nobody has to be.

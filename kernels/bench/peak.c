@@ -22,7 +22,9 @@ struct loop {
 
 static const struct loop loops[] = {{16, 12, 1}, {8, 12, 1},  {4, 12, 1},
                                     {1, 8, 64},  {1, 8, 256}, {4, 4, 256}};
-enum { N_LOOPS = sizeof loops / sizeof *loops, FIRST_OF_GROUPS = 3 };
+enum { N_LOOPS = sizeof loops / sizeof *loops, FIRST_OF_GPUS = 2 };
+
+enum { MAX_TURNS = 1 << 30 };
 
 static const double sample_seconds = 0.02;
 static const size_t copy_bytes = (size_t)128 << 20;
@@ -96,12 +98,12 @@ static enum vs_status try_loop(struct vs_bench_peak *peak, const struct loop *lo
     VS_TRY(run_loop(peak, loop, *n_turns, &seconds)); /* compiles */
     for (;;) {
         VS_TRY(run_loop(peak, loop, *n_turns, &seconds));
-        if (seconds > sample_seconds / 4 || *n_turns > (1 << 28))
+        if (seconds > sample_seconds / 4 || *n_turns > MAX_TURNS / 2)
             break;
         *n_turns *= 2;
     }
     double turns = (double)*n_turns * sample_seconds / seconds;
-    *n_turns = turns < 1 ? 1 : (int)turns;
+    *n_turns = turns < 1 ? 1 : turns > MAX_TURNS ? MAX_TURNS : (int)turns;
     *gflops = 0;
     for (int i = 0; i < 3; i++) {
         VS_TRY(run_loop(peak, loop, *n_turns, &seconds));
@@ -117,8 +119,9 @@ static enum vs_status choose_loop(struct vs_bench_peak *peak)
     enum vs_status status = VS_OK;
     const struct vs_device_info *device = vs_context_device(peak->context);
     double best = 0;
-    /* Loops of wide vectors may take a GPU's compiler very long. */
-    size_t first = device->type == VS_DEVICE_CPU ? 0 : FIRST_OF_GROUPS;
+    /* Loops of wide vectors may take a GPU's compiler very long. The first one left needs no groups,
+     * so there is always one. */
+    size_t first = device->type == VS_DEVICE_CPU ? 0 : FIRST_OF_GPUS;
     for (size_t i = first; i < N_LOOPS; i++) {
         int n_turns;
         double gflops;
