@@ -98,7 +98,7 @@ rows() {
     awk -v vectors=$vectors -v runtime="$runtime" '
         FNR == 1 { file++ }
         file == 1 { built[++n] = $0; next }
-        /^#/ || !NF { next }
+        /^#/ || !NF || /^(bench|validate)\// { next } # no family: bench and validate run them
         {
             found = 0
             for (i = 1; i <= n && !found; i++) {
@@ -116,8 +116,8 @@ rows() {
             }
             if (found)
                 next
-            if ($2 == "activation" && $NF == "VS_WIDTH=16" && !vectors)
-                print "LEFT OUT: " runtime " " $0 " (its launcher wants a device with vectors)"
+            if ($2 == "activation" && ($NF == "VS_WIDTH=16") != vectors)
+                print "LEFT OUT: " runtime " " $0 " (width follows the vectors of the device)"
             else if (runtime == "rusticl" && ($2 ~ /_tile$/ || /^norm.norm.cl/ || /VS_TOKENS=6$/))
                 print "LEFT OUT: " runtime " " $0 " (made of vectors; minutes to compile)"
             else {
