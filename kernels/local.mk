@@ -33,12 +33,12 @@ kernel_headers += kernels/gemm/epilogue.clh
 # attention: self-attention over the ring cache, cross-attention, text encoder, VAE
 kernels_libkernels_la_SOURCES += \
 	kernels/attention/attention.c kernels/attention/attention_ref.c kernels/attention/attention.h
-kernel_files += kernels/attention/attention.cl
+kernel_files += kernels/attention/attention.cl kernels/attention/attention_group.cl
 
 # memory: gates, state update, read, router, fuse
 kernels_libkernels_la_SOURCES += \
 	kernels/memory/memory.c kernels/memory/memory_ref.c kernels/memory/memory.h
-kernel_files += kernels/memory/memory.cl
+kernel_files += kernels/memory/memory.cl kernels/memory/memory_group.cl
 
 # rope: rotary position embedding
 kernels_libkernels_la_SOURCES += \

@@ -11,8 +11,8 @@
 #include "kernels/common/variant.h"
 
 /* Edges: one key, one query, a tile of 64 keys, groups of 6, 8 and 16 keys or channels, blocks of
- * 16 and 48 queries, a block of 256 channels, head widths that no vector divides. Few widths, since
- * each is a compilation of every variant. */
+ * 16, 48 and 64 queries, slices of 4 to 16 keys, a block of 256 channels, head widths that no
+ * vector divides. Few widths, since each is a compilation of every variant. */
 static const struct vs_attention shapes[] = {
     {.n_queries = 1, .n_keys = 1, .n_heads = 1, .head_dim = 16},
     {.n_queries = 5, .n_keys = 7, .n_heads = 3, .head_dim = 16},
@@ -25,6 +25,8 @@ static const struct vs_attention shapes[] = {
     {.n_queries = 19, .n_keys = 70, .n_heads = 1, .head_dim = 384},
     {.n_queries = 3, .n_keys = 72, .n_heads = 2, .head_dim = 1},
     {.n_queries = 48, .n_keys = 200, .n_heads = 2, .head_dim = 7},
+    {.n_queries = 64, .n_keys = 81, .n_heads = 1, .head_dim = 7},
+    {.n_queries = 65, .n_keys = 16, .n_heads = 3, .head_dim = 1},
 };
 enum { N_SHAPES = sizeof shapes / sizeof *shapes };
 

@@ -2,8 +2,8 @@
  *
  * check_memory.c - the state-space memory against its oracle, bit for bit.
  *
- * Head widths below, between and over 16, 32 and 64 columns; gates per head and per channel; rows
- * in the ring cache and contiguous. */
+ * Head widths below, between and over 16, 32, 64 and 128 columns; gates per head and per channel;
+ * rows in the ring cache and contiguous. */
 #include "tests/check_common.h"
 
 #include <math.h>
@@ -12,7 +12,7 @@
 
 #include "kernels/memory/memory.h"
 
-static const size_t head_dims[] = {4, 24, 68, 128};
+static const size_t head_dims[] = {4, 24, 132, 128};
 enum { N_DIMS = sizeof head_dims / sizeof *head_dims, N_HEADS = 3 };
 
 START_TEST(unit_length_equals_oracle)
@@ -189,7 +189,7 @@ static void compare_update(struct tokens *t)
 
 START_TEST(update_equals_oracle)
 {
-    static const size_t counts[] = {1, 2, 53};
+    static const size_t counts[] = {1, 4, 53};
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         for (int gates = 0; gates < 4; gates++) {
             struct tokens t = make_tokens(counts[i], head_dims[_i], gates & 1, gates & 2);
@@ -268,17 +268,17 @@ END_TEST
 
 START_TEST(read_equals_oracle)
 {
-    size_t dim = head_dims[_i], width = N_HEADS * dim, n = 11 * width;
+    size_t dim = head_dims[_i], width = N_HEADS * dim, n = 19 * width;
     struct vs_memory_read read = {
-        .n_rows = 11, .n_heads = N_HEADS, .head_dim = dim, .rows_per_frame = 4, .eps = 1e-6f};
+        .n_rows = 19, .n_heads = N_HEADS, .head_dim = dim, .rows_per_frame = 4, .eps = 1e-6f};
     static const float state_scale[] = {1, 1e-3f, 0}; /* 0: before the first eviction */
     if (!check_affordable((double)(n * dim)))
         return;
     float *q = check_floats(n, 1), *g = check_floats(n, 1), *local = check_floats(n, 1);
-    float *weight = check_floats(dim, 1), *gamma = check_floats(3 * width, 1);
-    vs_unit_ref(q, q, 11 * N_HEADS, dim, 1e-6f);
+    float *weight = check_floats(dim, 1), *gamma = check_floats(5 * width, 1);
+    vs_unit_ref(q, q, 19 * N_HEADS, dim, 1e-6f);
     struct check_buffer dq = check_upload(q, n), dg = check_upload(g, n);
-    struct check_buffer dw = check_upload(weight, dim), dgamma = check_upload(gamma, 3 * width);
+    struct check_buffer dw = check_upload(weight, dim), dgamma = check_upload(gamma, 5 * width);
     for (int i = 0; i < 3; i++) {
         float *state = check_floats(width * dim, state_scale[i]), *want = check_nans(n);
         vs_memory_read_ref(want, q, state, g, weight, gamma, local, &read);

@@ -102,8 +102,8 @@ class Row:
 
     def __init__(self, file, kernel, classes, *options):
         self.file, self.kernel, self.default_on = file, kernel, set(classes.split(","))
-        self.is_excused = "excused" in self.default_on
-        self.default_on.discard("excused")
+        self.excused_on = {word[8:] for word in self.default_on if word.startswith("excused:")}
+        self.default_on = {word for word in self.default_on if not word.startswith("excused:")}
         self.options = dict(word.split("=", 1) for word in options)
         self.used = False
 
@@ -223,7 +223,7 @@ def verdict(kernel, row, target):
         in_memory.append("spills")
     if kernel.private:
         in_memory.append("arrays in memory")
-    if row.is_default_on(target.vendor) and not row.is_excused:
+    if row.is_default_on(target.vendor) and not row.excused_on & {target.vendor, target.chip}:
         faults += [what + " in a default" for what in in_memory]
     if kernel.local > MAX_LOCAL_BYTES:
         faults.append("more than 32 KiB of local memory")

@@ -109,9 +109,11 @@ def set_groups(kernels, ir):
 
 
 def clang_ir(source, folder, target, extra, options):
+    """Without the vectoriser of straight code: it computes pairs of which one half is never used, and
+    the counts of fma would say nothing."""
     path = os.path.join(folder, "kernel.ll")
     run(["clang-15", "-x", "cl", *OPTIONS, "-O3", "-Xclang", "-finclude-default-header", "-w",
-         "-target", target, *extra, *options, "-S", "-emit-llvm", "-o", path, source])
+         "-fno-slp-vectorize", "-target", target, *extra, *options, "-S", "-emit-llvm", "-o", path, source])
     with open(path) as file:
         return path, file.read()
 

@@ -3,6 +3,8 @@
  * attention.c - checks, choice of the variant, launch. */
 #include "kernels/attention/attention.h"
 
+#include <string.h>
+
 #include "cl/context.h"
 #include "cl/launch.h"
 #include "kernels/common/span.h"
@@ -17,7 +19,8 @@ static const size_t max_private_bytes = 192 * 1024;
 /* Largest head width at all: the plain variant keeps two rows of it in private memory. */
 static const size_t max_head_dim = 8192;
 
-/* Blocks of 16 * n_block queries; register tiles of n_rows x n_vectors float16. */
+/* Blocks of 16 * n_block queries. Tiles: register tiles of n_rows x n_vectors float16. Groups,
+ * which have no vectors: n_block queries of an item. */
 struct variant {
     const char *name, *kernel;
     size_t n_block, n_vectors, n_rows;
@@ -32,8 +35,12 @@ static const struct variant variants[] = {
     {"tile 16 (1x16)", "attention_tile", 1, 1, 16, true},
     {"tile 48 (3x8)", "attention_tile", 3, 3, 8, true},
     {"tile 96 (3x8)", "attention_tile", 6, 3, 8, true},
+    {"group 64", "attention_group", 4, 0, 0, false},
+    {"group 32", "attention_group", 2, 0, 0, false},
+    {"group 16", "attention_group", 1, 0, 0, false},
 };
-enum { PLAIN = 0, N_VARIANTS = sizeof variants / sizeof *variants };
+enum { PLAIN, LAST_TILE = 6, GROUP_64, GROUP_32, GROUP_16, N_VARIANTS };
+enum { GROUP_ITEMS = 256, GROUP_LOCAL_BYTES = 28 * 1024 }; /* of the largest */
 
 const char *vs_attention_variant_name(size_t index)
 {
@@ -48,11 +55,27 @@ static bool fits_stack(const struct variant *variant, const struct vs_attention 
     return (2 * attention->head_dim + P_ROWS) * row_bytes + values_bytes <= max_private_bytes;
 }
 
+/* Of 64 channels, of which an item of a group has four for each of its queries. */
+static size_t n_strips(size_t head_dim)
+{
+    return (head_dim + 63) / 64;
+}
+
+/* The sums of a group's item are to be registers. */
+static bool fits_registers(const struct variant *variant, const struct vs_attention *attention)
+{
+    enum { MAX_SUMS = 48 };
+    return n_strips(attention->head_dim) * variant->n_block * 4 <= MAX_SUMS;
+}
+
 bool vs_attention_variant_usable(const struct vs_context *context, size_t index,
                                  const struct vs_attention *attention)
 {
-    return index == PLAIN || (index < N_VARIANTS && vs_variant_tiles(context) &&
-                              fits_stack(&variants[index], attention));
+    if (index == PLAIN || index >= N_VARIANTS)
+        return index == PLAIN;
+    return index <= LAST_TILE ? vs_variant_tiles(context) && fits_stack(&variants[index], attention)
+                              : vs_variant_groups(context, GROUP_ITEMS, GROUP_LOCAL_BYTES) &&
+                                    fits_registers(&variants[index], attention);
 }
 
 static size_t n_blocks(const struct variant *variant, size_t n_queries)
@@ -66,10 +89,24 @@ uint64_t vs_attention_tuning_key(size_t n_heads, size_t n_queries, size_t n_keys
     return vs_variant_key(VS_TUNED_ATTENTION, 0, n_heads, n_queries, n_keys, head_dim);
 }
 
-/* Large blocks read keys and values less often, but waste lanes past the last query and may leave
- * cores without work. Reading is worth about an eighth of the lanes. Drivers without vectors take
- * minutes to compile a tile, so they get the plain variant. */
-size_t vs_attention_variant_chosen(const struct vs_context *context, const struct vs_attention *attention)
+/* GPUs: large blocks read keys and values less often, but few of them leave compute units idle; and
+ * Intel's registers hold the smallest only. */
+static size_t choose_group(const struct vs_context *context, const struct vs_attention *attention)
+{
+    const struct vs_device_info *device = vs_context_device(context);
+    for (size_t i = strstr(device->vendor, "Intel") ? GROUP_16 : GROUP_64; i < GROUP_16; i++)
+        if (vs_attention_variant_usable(context, i, attention) &&
+            n_blocks(&variants[i], attention->n_queries) * attention->n_heads >=
+                device->compute_units)
+            return i;
+    return vs_attention_variant_usable(context, GROUP_16, attention) ? GROUP_16 : PLAIN;
+}
+
+/* CPUs: large blocks read keys and values less often, but waste lanes past the last query and may
+ * leave cores without work. Reading is worth about an eighth of the lanes. Drivers without vectors
+ * take minutes to compile a tile, so they get the plain variant. */
+size_t vs_attention_variant_chosen(const struct vs_context *context,
+                                   const struct vs_attention *attention)
 {
     const struct vs_device_info *device = vs_context_device(context);
     unsigned vector_width = vs_context_vector_width(context);
@@ -81,9 +118,11 @@ size_t vs_attention_variant_chosen(const struct vs_context *context, const struc
                       &tuned) &&
         vs_attention_variant_usable(context, tuned, attention))
         return tuned;
-    if (device->type != VS_DEVICE_CPU || vector_width < 4)
+    if (device->type != VS_DEVICE_CPU)
+        return choose_group(context, attention);
+    if (vector_width < 4)
         return PLAIN;
-    for (size_t i = N_VARIANTS - 1; i > PLAIN; i--) {
+    for (size_t i = LAST_TILE; i > PLAIN; i--) {
         const struct variant *variant = &variants[i];
         size_t blocks = n_blocks(variant, attention->n_queries);
         size_t lanes = blocks * variant->n_block * LANES;
@@ -167,9 +206,14 @@ enum vs_status vs_attention_run_variant(struct vs_context *context, size_t index
 
     const struct variant *variant = &variants[index];
     struct vs_launch launch;
-    vs_launch_begin(&launch, context, &vs_source_attention, variant->kernel,
-                    "-DVS_HEAD_DIM=%zu -DVS_BLOCK=%zu -DVS_VECTORS=%zu -DVS_ROWS=%zu", a.head_dim,
-                    variant->n_block, variant->n_vectors, variant->n_rows);
+    bool group = !variant->n_vectors;
+    if (group)
+        vs_launch_begin(&launch, context, &vs_source_attention_group, variant->kernel,
+                        "-DVS_STRIPS=%zu -DVS_ROWS=%zu", n_strips(a.head_dim), variant->n_block);
+    else
+        vs_launch_begin(&launch, context, &vs_source_attention, variant->kernel,
+                        "-DVS_HEAD_DIM=%zu -DVS_BLOCK=%zu -DVS_VECTORS=%zu -DVS_ROWS=%zu",
+                        a.head_dim, variant->n_block, variant->n_vectors, variant->n_rows);
     vs_launch_span(&launch, out);
     vs_launch_span(&launch, q);
     vs_launch_span(&launch, k);
@@ -183,10 +227,16 @@ enum vs_status vs_attention_run_variant(struct vs_context *context, size_t index
     vs_launch_size(&launch, a.kv_stride);
     vs_launch_size(&launch, a.out_stride);
     vs_launch_float(&launch, a.scale);
+    if (group)
+        vs_launch_int(&launch, (int)a.head_dim);
     vs_launch_bytes(&launch, 8.0 * ((double)a.n_queries + (double)a.n_keys) * (double)width);
     double flops = 4.0 * (double)a.n_queries * (double)a.n_keys * (double)width;
     if (index == PLAIN)
         return vs_launch_run(&launch, 2, (size_t[]){a.n_heads, a.n_queries}, NULL, flops);
+    if (group)
+        return vs_launch_run(&launch, 2,
+                             (size_t[]){GROUP_ITEMS * a.n_heads, n_blocks(variant, a.n_queries)},
+                             (size_t[]){GROUP_ITEMS, 1}, flops);
     return vs_launch_run(&launch, 2, (size_t[]){n_blocks(variant, a.n_queries), a.n_heads},
                          (size_t[]){1, 1}, flops);
 fail:

@@ -13,6 +13,10 @@ enum { LANES = 16 };
 
 static const size_t max_head_dim = 1024;
 
+/* Work-groups of memory_group.cl, what they serve, and local memory at the largest width. */
+enum { GROUP_MAX_DIM = 256, GROUP_LOCAL_BYTES = 25 * 1024 };
+enum { UPDATE_ITEMS = 128, UPDATE_COLUMNS = 32, READ_ITEMS = 256, READ_TOKENS = 16 };
+
 static enum vs_status check_head_dim(size_t head_dim)
 {
     if (head_dim && head_dim % 4 == 0 && head_dim <= max_head_dim)
@@ -129,33 +133,40 @@ fail:
 
 struct variant {
     const char *name, *kernel;
-    size_t n_vectors; /* of 16 columns in a work-item; 0: one column */
+    size_t n_vectors; /* of 16 columns in a work-item of a tile */
+    size_t n_columns; /* of a work-item or group */
 };
 
 static const struct variant variants[] = {
-    {"plain", "memory_update_plain", 0},
-    {"tile 16", "memory_update_tile", 1},
-    {"tile 32", "memory_update_tile", 2},
-    {"tile 64", "memory_update_tile", 4},
+    {"plain", "memory_update_plain", 1, 1},
+    {"tile 16", "memory_update_tile", 1, 1 * LANES},
+    {"tile 32", "memory_update_tile", 2, 2 * LANES},
+    {"tile 64", "memory_update_tile", 4, 4 * LANES},
+    {"group", "memory_update_group", 0, UPDATE_COLUMNS},
 };
-enum { PLAIN = 0, N_VARIANTS = sizeof variants / sizeof *variants };
+enum { PLAIN, LAST_TILE = 3, GROUP, N_VARIANTS };
 
 const char *vs_memory_update_variant_name(size_t index)
 {
     return index < N_VARIANTS ? variants[index].name : NULL;
 }
 
+static bool group_usable(const struct vs_context *context, size_t n_items, size_t head_dim)
+{
+    return head_dim <= GROUP_MAX_DIM && vs_variant_groups(context, n_items, GROUP_LOCAL_BYTES);
+}
+
 bool vs_memory_update_variant_usable(const struct vs_context *context, size_t index,
                                      const struct vs_memory_update *update)
 {
-    (void)update;
-    return index == PLAIN || (index < N_VARIANTS && vs_variant_tiles(context));
+    if (index == GROUP)
+        return group_usable(context, UPDATE_ITEMS, update->head_dim);
+    return index == PLAIN || (index <= LAST_TILE && vs_variant_tiles(context));
 }
 
 static size_t n_column_groups(const struct variant *variant, size_t head_dim)
 {
-    size_t n = variant->n_vectors ? LANES * variant->n_vectors : 1;
-    return (head_dim + n - 1) / n;
+    return (head_dim + variant->n_columns - 1) / variant->n_columns;
 }
 
 /* Vectors in one work-item pay where they are registers; drivers without take minutes to compile
@@ -170,7 +181,7 @@ uint64_t vs_memory_update_tuning_key(size_t n_rows, size_t n_heads, size_t head_
     return vs_variant_key(VS_TUNED_MEMORY_UPDATE, 0, n_rows, n_heads, head_dim, 1);
 }
 
-/* The widest tile that is not mostly padding and leaves no core without work. */
+/* CPUs: the widest tile that is not mostly padding and leaves no core without work. */
 size_t vs_memory_update_variant_chosen(const struct vs_context *context,
                                        const struct vs_memory_update *update)
 {
@@ -181,12 +192,14 @@ size_t vs_memory_update_variant_chosen(const struct vs_context *context,
             &tuned) &&
         vs_memory_update_variant_usable(context, tuned, update))
         return tuned;
+    if (device->type != VS_DEVICE_CPU && vs_memory_update_variant_usable(context, GROUP, update))
+        return GROUP;
     if (!has_vectors(context))
         return PLAIN;
-    size_t index = N_VARIANTS - 1;
+    size_t index = LAST_TILE;
     while (index > PLAIN + 1) {
         size_t groups = n_column_groups(&variants[index], update->head_dim);
-        size_t columns = groups * variants[index].n_vectors * LANES;
+        size_t columns = groups * variants[index].n_columns;
         if (columns < update->head_dim + LANES && groups * update->n_heads >= device->compute_units)
             break;
         index--;
@@ -238,9 +251,12 @@ enum vs_status vs_memory_update_run_variant(struct vs_context *context, size_t i
         return vs_variant_refuse("memory update", vs_memory_update_variant_name(index));
 
     const struct variant *variant = &variants[index];
-    vs_launch_begin(&launch, context, &vs_source_memory, variant->kernel,
-                    "-DVS_HEAD_DIM=%zu -DVS_VECTORS=%zu", dim,
-                    variant->n_vectors ? variant->n_vectors : 1);
+    if (index == GROUP)
+        vs_launch_begin(&launch, context, &vs_source_memory_group, variant->kernel,
+                        "-DVS_HEAD_DIM=%zu", dim);
+    else
+        vs_launch_begin(&launch, context, &vs_source_memory, variant->kernel,
+                        "-DVS_HEAD_DIM=%zu -DVS_VECTORS=%zu", dim, variant->n_vectors);
     vs_launch_span(&launch, state);
     vs_launch_span(&launch, k);
     vs_launch_span(&launch, v);
@@ -253,12 +269,13 @@ enum vs_status vs_memory_update_run_variant(struct vs_context *context, size_t i
     vs_launch_size(&launch, n_heads);
     vs_launch_size(&launch, update->beta_width);
     vs_launch_size(&launch, update->alpha_width);
-    size_t global[2] = {n_column_groups(variant, dim), n_heads};
+    size_t n_items = index == GROUP ? UPDATE_ITEMS : 1;
+    size_t global[2] = {n_items * n_column_groups(variant, dim), n_heads};
     double flops = 5.0 * (double)n_rows * (double)n_heads * (double)dim * (double)dim;
     double n_gates = (double)update->beta_width + (double)update->alpha_width;
     vs_launch_bytes(&launch, 8.0 * (double)(n_rows + dim) * (double)n_heads * (double)dim +
                                  4.0 * (double)n_rows * n_gates);
-    return vs_launch_run(&launch, 2, global, variant->n_vectors ? (size_t[]){1, 1} : NULL, flops);
+    return vs_launch_run(&launch, 2, global, index == PLAIN ? NULL : (size_t[]){n_items, 1}, flops);
 fail:
     return status;
 }
@@ -272,12 +289,13 @@ enum vs_status vs_memory_update_run(struct vs_context *context, struct vs_span s
 
 /* ---- read --------------------------------------------------------------------------------- */
 
-/* Tokens of a work-item: six rows of 16 lanes fill the registers of 256-bit vectors. */
+/* Tokens of a work-item: six rows of 16 lanes fill the registers of 256-bit vectors. Or of a
+ * group. */
 static const struct read_variant {
     const char *name;
     size_t n_tokens;
-} read_variants[] = {{"plain", 1}, {"6 tokens", 6}};
-enum { N_READ_VARIANTS = sizeof read_variants / sizeof *read_variants };
+} read_variants[] = {{"plain", 1}, {"6 tokens", 6}, {"group", READ_TOKENS}};
+enum { READ_TILE = 1, READ_GROUP, N_READ_VARIANTS };
 
 const char *vs_memory_read_variant_name(size_t index)
 {
@@ -287,8 +305,9 @@ const char *vs_memory_read_variant_name(size_t index)
 bool vs_memory_read_variant_usable(const struct vs_context *context, size_t index,
                                    const struct vs_memory_read *read)
 {
-    (void)read;
-    return index == PLAIN || (index < N_READ_VARIANTS && vs_variant_tiles(context));
+    if (index == READ_GROUP)
+        return group_usable(context, READ_ITEMS, read->head_dim);
+    return index == PLAIN || (index == READ_TILE && vs_variant_tiles(context));
 }
 
 uint64_t vs_memory_read_tuning_key(size_t n_rows, size_t n_heads, size_t head_dim)
@@ -305,7 +324,10 @@ size_t vs_memory_read_variant_chosen(const struct vs_context *context,
                       &tuned) &&
         vs_memory_read_variant_usable(context, tuned, read))
         return tuned;
-    return has_vectors(context) ? 1 : PLAIN;
+    bool cpu = vs_context_device(context)->type == VS_DEVICE_CPU;
+    if (!cpu && vs_memory_read_variant_usable(context, READ_GROUP, read))
+        return READ_GROUP;
+    return has_vectors(context) ? READ_TILE : PLAIN;
 }
 
 enum vs_status vs_memory_read_run_variant(struct vs_context *context, size_t index,
@@ -335,8 +357,12 @@ enum vs_status vs_memory_read_run_variant(struct vs_context *context, size_t ind
     VS_TRY(vs_span_check(norm_weight, 1, dim, "memory read: norm weight"));
     VS_TRY(vs_span_check(gamma, n_frames, width, "memory read: gamma"));
     VS_TRY(vs_span_check(local, n_rows, width, "memory read: local attention"));
-    vs_launch_begin(&launch, context, &vs_source_memory, "memory_read",
-                    "-DVS_HEAD_DIM=%zu -DVS_TOKENS=%zu", dim, n_tokens);
+    if (index == READ_GROUP)
+        vs_launch_begin(&launch, context, &vs_source_memory_group, "memory_read_group",
+                        "-DVS_HEAD_DIM=%zu", dim);
+    else
+        vs_launch_begin(&launch, context, &vs_source_memory, "memory_read",
+                        "-DVS_HEAD_DIM=%zu -DVS_TOKENS=%zu", dim, n_tokens);
     vs_launch_span(&launch, out);
     vs_launch_span(&launch, q);
     vs_launch_span(&launch, state);
@@ -350,7 +376,9 @@ enum vs_status vs_memory_read_run_variant(struct vs_context *context, size_t ind
     vs_launch_float(&launch, (float)(1.0 / (double)dim));
     vs_launch_float(&launch, read->eps);
     vs_launch_bytes(&launch, 4.0 * (double)width * (4.0 * (double)n_rows + (double)dim));
-    return vs_launch_run(&launch, 2, (size_t[]){n_heads, (n_rows - 1) / n_tokens + 1}, NULL,
+    size_t n_items = index == READ_GROUP ? READ_ITEMS : 1;
+    size_t global[2] = {n_items * n_heads, (n_rows - 1) / n_tokens + 1};
+    return vs_launch_run(&launch, 2, global, n_items > 1 ? (size_t[]){n_items, 1} : NULL,
                          2.0 * (double)n_rows * (double)width * (double)dim);
 fail:
     return status;
