@@ -146,7 +146,7 @@ __kernel void attention_plain(__global float *restrict out, ulong out_offset,
 static inline void prefetch_row(__global const float *row)
 {
 #ifdef __has_builtin
-#if __has_builtin(__builtin_prefetch) && !defined(VS_SCALAR)
+#if __has_builtin(__builtin_prefetch) && VS_ROWS > 1 /* a tile; GPUs may not know it */
 #pragma unroll
     for (int d = 0; d < VS_HEAD_DIM; d += 16)
         __builtin_prefetch((const void *)(ulong)(row + d), 0, 2);
