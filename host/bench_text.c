@@ -9,6 +9,7 @@
 
 #include "cl/alloc.h"
 #include "host/bench.h"
+#include "host/json_text.h"
 
 /* ---- Table -------------------------------------------------------------------------------- */
 
@@ -48,25 +49,14 @@ void host_bench_print_end(FILE *file, const struct host_bench_report *report)
 
 /* ---- JSON --------------------------------------------------------------------------------- */
 
-/* Drivers may put any byte into a name, JSON may not. */
-static json_t *text_json(const char *text)
-{
-    char clean[512];
-    size_t n = 0;
-    for (; *text && n + 1 < sizeof clean; text++)
-        clean[n++] = (unsigned char)*text < 0x80 ? *text : '?';
-    clean[n] = '\0';
-    return json_string(clean);
-}
-
 static json_t *result_json(const struct host_bench_result *result)
 {
     if (result->skipped)
-        return json_pack("{s:o, s:s?, s:b, s:o}", "op", text_json(result->op), "variant",
+        return json_pack("{s:o, s:s?, s:b, s:o}", "op", host_json_text(result->op), "variant",
                          result->variant, "chosen", result->chosen, "skipped",
-                         text_json(result->skipped));
+                         host_json_text(result->skipped));
     json_t *json = json_pack("{s:o, s:s, s:b, s:f, s:f, s:f, s:I, s:f, s:f, s:f, s:f, s:f, s:f}",
-                             "op", text_json(result->op), "variant", result->variant, "chosen",
+                             "op", host_json_text(result->op), "variant", result->variant, "chosen",
                              result->chosen, "median_ms", result->median_ms, "min_ms",
                              result->min_ms, "spread", result->spread, "n", (json_int_t)result->n,
                              "gflops", result->gflops, "gbs", result->gbs, "fraction_of_peak",
@@ -84,8 +74,8 @@ enum vs_status host_bench_print_json(FILE *file, const struct host_bench_report 
     for (size_t i = 0; i < report->n_results; i++)
         json_array_append_new(results, result_json(&report->results[i]));
     json_t *root =
-        json_pack("{s:o, s:o, s:o, s:s, s:s, s:f, s:f, s:o}", "device", text_json(device->name),
-                  "driver", text_json(device->driver), "platform", text_json(device->platform_name),
+        json_pack("{s:o, s:o, s:o, s:s, s:s, s:f, s:f, s:o}", "device", host_json_text(device->name),
+                  "driver", host_json_text(device->driver), "platform", host_json_text(device->platform_name),
                   "version", vs_version(), "peak_loop", report->peak_name, "peak_gflops",
                   report->peak_gflops, "copy_gbs", report->copy_gbs, "results", results);
     char *text =

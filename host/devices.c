@@ -9,6 +9,7 @@
 
 #include "cl/alloc.h"
 #include "host/command.h"
+#include "host/json_text.h"
 #include "host/missing.h"
 
 struct values {
@@ -74,26 +75,15 @@ static void print_text(const struct vs_device_info *devices, size_t n_devices,
     }
 }
 
-/* Drivers may put any byte into a name, JSON may not. */
-static json_t *text_json(const char *text)
-{
-    char clean[256];
-    size_t n = 0;
-    for (; *text && n + 1 < sizeof clean; text++)
-        clean[n++] = (unsigned char)*text < 0x80 ? *text : '?';
-    clean[n] = '\0';
-    return json_string(clean);
-}
-
 static json_t *device_json(const struct vs_device_info *device, bool is_default)
 {
     return json_pack("{s:I, s:I, s:I, s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:b, "
                      "s:b, s:b}",
                      "index", (json_int_t)device->index, "platform", (json_int_t)device->platform,
                      "device", (json_int_t)device->device, "type", type_word(device->type), "name",
-                     text_json(device->name), "vendor", text_json(device->vendor), "driver",
-                     text_json(device->driver), "version", text_json(device->version),
-                     "platform_name", text_json(device->platform_name), "global_memory_bytes",
+                     host_json_text(device->name), "vendor", host_json_text(device->vendor), "driver",
+                     host_json_text(device->driver), "version", host_json_text(device->version),
+                     "platform_name", host_json_text(device->platform_name), "global_memory_bytes",
                      (json_int_t)device->global_memory_bytes, "max_allocation_bytes",
                      (json_int_t)device->max_allocation_bytes, "local_memory_bytes",
                      (json_int_t)device->local_memory_bytes, "max_work_group_size",

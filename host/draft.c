@@ -133,6 +133,18 @@ void host_draft_discard(struct host_draft *draft)
     *draft = (struct host_draft){.fd = -1, .slot = -1};
 }
 
+enum vs_status host_draft_save(const char *path, const void *data, size_t n_bytes)
+{
+    struct host_draft draft = {.fd = -1, .slot = -1};
+    enum vs_status status = VS_OK;
+    VS_TRY(host_draft_open(&draft, path));
+    VS_TRY(host_draft_write(&draft, data, n_bytes));
+    VS_TRY(host_draft_commit(&draft));
+fail:
+    host_draft_discard(&draft);
+    return status;
+}
+
 enum vs_status host_read_file(char **text, size_t *n_bytes, const char *path, size_t max_bytes)
 {
     enum vs_status status = VS_OK;

@@ -32,6 +32,9 @@ void host_draft_detach(struct host_draft *draft);
 /* Gives the file its name; on a fault the draft is discarded. Frees everything. */
 VS_CHECK enum vs_status host_draft_commit(struct host_draft *draft);
 
+/* A whole file at once: open, write, commit. */
+VS_CHECK enum vs_status host_draft_save(const char *path, const void *data, size_t n_bytes);
+
 /* Removes the draft and frees everything; harmless after commit and on a zeroed struct. */
 void host_draft_discard(struct host_draft *draft);
 

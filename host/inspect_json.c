@@ -6,24 +6,11 @@
 #include <string.h>
 
 #include "host/inspect.h"
+#include "host/json_text.h"
 
 static json_t *number(uint64_t value)
 {
     return json_integer((json_int_t)value);
-}
-
-/* Paths and metadata may hold bytes that are no UTF-8; JSON may not. */
-static json_t *text_json(const char *text)
-{
-    json_t *json = json_string(text);
-    if (json)
-        return json;
-    char clean[512];
-    size_t n = 0;
-    for (; *text && n + 1 < sizeof clean; text++)
-        clean[n++] = (unsigned char)*text < 0x80 ? *text : '?';
-    clean[n] = '\0';
-    return json_string(clean);
 }
 
 static json_t *tensor_json(const struct vs_tensor *tensor)
@@ -34,7 +21,7 @@ static json_t *tensor_json(const struct vs_tensor *tensor)
     return json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:o}", "name", tensor->name, "raw_name",
                      tensor->raw_name, "dtype", vs_dtype_info(tensor->dtype)->name, "shape", shape,
                      "bytes", (json_int_t)tensor->n_bytes, "offset", (json_int_t)tensor->offset,
-                     "file", text_json(tensor->file));
+                     "file", host_json_text(tensor->file));
 }
 
 static json_t *network_json(const struct vs_recognized *network)
@@ -76,7 +63,7 @@ static void add_weights(json_t *json, const struct host_finding *finding, bool t
     for (size_t i = 0; i < vs_weights_metadata_count(weights); i++) {
         const char *key, *value;
         vs_weights_metadata_at(&key, &value, weights, i);
-        json_object_set_new(metadata, key, text_json(value));
+        json_object_set_new(metadata, key, host_json_text(value));
     }
     json_object_set_new(json, "metadata", metadata);
     json_object_set_new(json, "n_tensors", number(vs_weights_count(weights)));
@@ -108,7 +95,7 @@ static json_t *config_json(const struct vs_config *config)
 json_t *host_finding_json(const struct host_finding *finding, bool tensors)
 {
     static const char *const kinds[] = {"weights", "tokenizer", "config", "fault"};
-    json_t *json = json_pack("{s:o, s:s, s:I}", "path", text_json(finding->path), "kind",
+    json_t *json = json_pack("{s:o, s:s, s:I}", "path", host_json_text(finding->path), "kind",
                              kinds[finding->kind], "bytes", (json_int_t)finding->n_bytes);
     if (!json)
         return NULL;
@@ -123,7 +110,7 @@ json_t *host_finding_json(const struct host_finding *finding, bool tensors)
         json_object_set_new(json, "config", config_json(&finding->config));
         break;
     default:
-        json_object_set_new(json, "message", text_json(finding->message ? finding->message : ""));
+        json_object_set_new(json, "message", host_json_text(finding->message ? finding->message : ""));
     }
     return json;
 }

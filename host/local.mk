@@ -10,6 +10,7 @@ host_libhost_la_SOURCES = \
 	host/prompts.c host/prompts.h \
 	host/settings.c host/settings.h \
 	host/png_file.c host/png_file.h \
+	host/json_text.c host/json_text.h \
 	host/sink.c host/sink.h \
 	host/sink_png.c host/sink_sheet.c \
 	host/sink_y4m.c host/sink_y4m.h \

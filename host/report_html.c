@@ -239,8 +239,7 @@ static void print_report(FILE *file, const struct host_report *report)
 enum vs_status host_reports_write_html(const char *path, const struct host_report *reports,
                                        size_t n_reports)
 {
-    enum vs_status status = VS_OK;
-    struct host_draft draft = {0};
+    enum vs_status status;
     char *text = NULL;
     size_t n = 0;
     FILE *file = open_memstream(&text, &n);
@@ -251,15 +250,8 @@ enum vs_status host_reports_write_html(const char *path, const struct host_repor
     for (size_t i = 0; i < n_reports; i++)
         print_report(file, &reports[i]);
     fputs("</body>\n</html>\n", file);
-    if (fclose(file) != 0) {
-        status = vs_fail(VS_ERROR_MEMORY, "out of memory for '%s'", path);
-        goto fail;
-    }
-    VS_TRY(host_draft_open(&draft, path));
-    VS_TRY(host_draft_write(&draft, text, n));
-    VS_TRY(host_draft_commit(&draft));
-fail:
-    host_draft_discard(&draft);
+    status = fclose(file) == 0 ? host_draft_save(path, text, n)
+                               : vs_fail(VS_ERROR_MEMORY, "out of memory for '%s'", path);
     free(text);
     return status;
 }

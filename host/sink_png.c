@@ -96,17 +96,13 @@ fail:
 
 static enum vs_status write_frame(struct png_folder *folder, size_t number, const uint8_t *rgb)
 {
-    struct host_draft draft = {.fd = -1, .slot = -1};
     enum vs_status status = VS_OK;
     char *name = vs_format("%s/frame_%06zu.png", folder->path, number);
     if (!name)
         return VS_ERROR_MEMORY;
     VS_TRY(host_png_encode(&folder->bytes, rgb, folder->width, folder->height, folder->texts, 2));
-    VS_TRY(host_draft_open(&draft, name));
-    VS_TRY(host_draft_write(&draft, folder->bytes.data, folder->bytes.n));
-    VS_TRY(host_draft_commit(&draft));
+    VS_TRY(host_draft_save(name, folder->bytes.data, folder->bytes.n));
 fail:
-    host_draft_discard(&draft);
     free(name);
     return status;
 }

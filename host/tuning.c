@@ -16,6 +16,7 @@
 #include "cl/device.h"
 #include "host/command.h"
 #include "host/draft.h"
+#include "host/json_text.h"
 #include "kernels/bench/bench.h"
 #include "kernels/tuning.h"
 
@@ -96,12 +97,11 @@ enum vs_status host_tuning_save(const char *path, const struct vs_context *conte
     const struct vs_device_info *device = vs_context_device(context);
     struct host_draft draft = {.fd = -1};
     char *text = NULL;
-    json_t *tuning = json_pack("{s:i, s:s?, s:s?, s:s?, s:s, s:O}", "tuning", FORMAT, "device",
-                               device->name, "platform", device->platform_name, "driver",
-                               device->driver, "version", vs_version(), "records", records);
-    if (!tuning)
-        tuning = json_pack("{s:i, s:s, s:O}", "tuning", FORMAT, "version", vs_version(), "records",
-                           records); /* a driver's names need not be UTF-8 */
+    json_t *tuning = json_pack("{s:i, s:o, s:o, s:o, s:s, s:O}", "tuning", FORMAT, "device",
+                               host_json_text(device->name), "platform",
+                               host_json_text(device->platform_name), "driver",
+                               host_json_text(device->driver), "version", vs_version(),
+                               "records", records);
     text = tuning ? json_dumps(tuning, JSON_INDENT(1) | JSON_REAL_PRECISION(4)) : NULL;
     if (!text) {
         status = VS_ERROR_MEMORY;

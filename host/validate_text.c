@@ -9,6 +9,7 @@
 
 #include "cl/alloc.h"
 #include "host/draft.h"
+#include "host/json_text.h"
 #include "host/validate.h"
 
 const char *host_verdict_word(enum vs_verdict verdict)
@@ -73,17 +74,6 @@ void host_report_print_end(FILE *file, const struct host_report *report)
 
 /* ---- JSON --------------------------------------------------------------------------------- */
 
-/* Drivers may put any byte into a name, JSON may not. */
-static json_t *text_json(const char *text)
-{
-    char clean[512];
-    size_t n = 0;
-    for (; *text && n + 1 < sizeof clean; text++)
-        clean[n++] = (unsigned char)*text < 0x80 ? *text : '?';
-    clean[n] = '\0';
-    return json_string(clean);
-}
-
 /* A hash, or null. */
 static json_t *hash_json(const char *hex)
 {
@@ -92,14 +82,14 @@ static json_t *hash_json(const char *hex)
 
 static json_t *case_json(const struct vs_case_result *result)
 {
-    json_t *json = json_pack("{s:o, s:o, s:f, s:f, s:o, s:s}", "op", text_json(result->op), "shape",
-                             text_json(result->shape), "max_ulp", result->max_ulp, "max_rel",
+    json_t *json = json_pack("{s:o, s:o, s:f, s:f, s:o, s:s}", "op", host_json_text(result->op), "shape",
+                             host_json_text(result->shape), "max_ulp", result->max_ulp, "max_rel",
                              result->max_rel, "sha256", hash_json(result->sha256), "verdict",
                              host_verdict_word(result->verdict));
     if (result->variants[0])
-        json_object_set_new(json, "variants", text_json(result->variants));
+        json_object_set_new(json, "variants", host_json_text(result->variants));
     if (result->reason[0])
-        json_object_set_new(json, "reason", text_json(result->reason));
+        json_object_set_new(json, "reason", host_json_text(result->reason));
     if (result->n_growth) {
         json_t *growth = json_array();
         for (size_t i = 0; i < result->n_growth; i++)
@@ -116,7 +106,7 @@ static json_t *demo_json(const struct host_demo *demo)
                   "frames_sha256", hash_json(demo->frames_sha256), "verdict",
                   host_verdict_word(demo->verdict), "n_frames", (json_int_t)demo->n_frames);
     if (demo->reason[0])
-        json_object_set_new(json, "reason", text_json(demo->reason));
+        json_object_set_new(json, "reason", host_json_text(demo->reason));
     return json;
 }
 
@@ -126,9 +116,9 @@ static json_t *report_json(const struct host_report *report)
     for (size_t i = 0; i < report->n_cases; i++)
         json_array_append_new(cases, case_json(&report->cases[i]));
     return json_pack("{s:o, s:o, s:s, s:o, s:o, s:s, s:{s:b, s:b, s:b}, s:o, s:o}", "device",
-                     text_json(report->device.name), "driver", text_json(report->device.driver),
-                     "version", vs_version(), "platform", text_json(report->device.platform_name),
-                     "opencl", text_json(report->device.version), "verdict",
+                     host_json_text(report->device.name), "driver", host_json_text(report->device.driver),
+                     "version", vs_version(), "platform", host_json_text(report->device.platform_name),
+                     "opencl", host_json_text(report->device.version), "verdict",
                      report->failed ? "fail" : "pass", "denormals_kept", "add",
                      report->denormals.add, "multiply", report->denormals.multiply, "fma",
                      report->denormals.fma, "cases", cases, "demo", demo_json(&report->demo));
@@ -187,8 +177,7 @@ static void print_test(FILE *file, const char *op, const char *shape, enum vs_ve
 enum vs_status host_reports_write_junit(const char *path, const struct host_report *reports,
                                         size_t n_reports)
 {
-    enum vs_status status = VS_OK;
-    struct host_draft draft = {0};
+    enum vs_status status;
     char *text = NULL;
     size_t n = 0;
     FILE *file = open_memstream(&text, &n);
@@ -210,15 +199,8 @@ enum vs_status host_reports_write_junit(const char *path, const struct host_repo
         fputs(" </testsuite>\n", file);
     }
     fputs("</testsuites>\n", file);
-    if (fclose(file) != 0) {
-        status = vs_fail(VS_ERROR_MEMORY, "out of memory for '%s'", path);
-        goto fail;
-    }
-    VS_TRY(host_draft_open(&draft, path));
-    VS_TRY(host_draft_write(&draft, text, n));
-    VS_TRY(host_draft_commit(&draft));
-fail:
-    host_draft_discard(&draft);
+    status = fclose(file) == 0 ? host_draft_save(path, text, n)
+                               : vs_fail(VS_ERROR_MEMORY, "out of memory for '%s'", path);
     free(text);
     return status;
 }
