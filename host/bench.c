@@ -61,8 +61,9 @@ const struct host_spec host_bench_spec = {
         "delta:TOKENSxHEADSxWIDTH (memory update; :channel for gates per channel); "
         "read:TOKENSxHEADSxWIDTH (memory read); conv3d:INxOUTxFRAMESxROWSxCOLUMNS; "
         "norm:ROWSxCHANNELS; rms:ROWSxCHANNELS; channel-norm:PIXELSxCHANNELS; "
-        "rope:FRAMESxROWSxCOLUMNSxHEADSxWIDTH; dit:FRAMESxROWSxCOLUMNSxLAYERS (one pass of the "
-        "1.3B transformer; latent frames of so many rows and columns); "
+        "rope:FRAMESxROWSxCOLUMNSxHEADSxWIDTH (:rms with RMSNorm before it); "
+        "dit:FRAMESxROWSxCOLUMNSxLAYERS (one pass of the 1.3B transformer; latent frames of so "
+        "many rows and columns); "
         "vae:FRAMESxROWSxCOLUMNSxBASE (decoding of a chunk).",
     .options = options,
     .n_options = sizeof options / sizeof *options,

@@ -10,7 +10,8 @@ kernels_libkernels_la_SOURCES += \
 	kernels/common/vmath.h kernels/common/vmath_host.h kernels/common/reduce.h \
 	kernels/common/span.h kernels/common/variant.h \
 	kernels/common/math64.c kernels/common/math64.h
-kernel_headers = kernels/common/vmath.h kernels/common/reduce.clh kernels/common/registers.clh
+kernel_headers = kernels/common/vmath.h kernels/common/reduce.clh \
+	kernels/common/reduce_group.clh kernels/common/registers.clh
 
 # convert: number formats, rows of a table
 kernels_libkernels_la_SOURCES += \
@@ -43,7 +44,8 @@ kernel_files += kernels/memory/memory.cl kernels/memory/memory_group.cl
 # rope: rotary position embedding
 kernels_libkernels_la_SOURCES += \
 	kernels/rope/rope.c kernels/rope/rope_ref.c kernels/rope/rope.h
-kernel_files += kernels/rope/rope.cl
+kernel_files += kernels/rope/rope.cl kernels/rope/rope_group.cl
+kernel_headers += kernels/rope/rope.clh
 
 # conv: convolutions of the VAE
 kernels_libkernels_la_SOURCES += \
@@ -86,7 +88,8 @@ kernels_libkernels_la_SOURCES += kernels/tuning.c kernels/tuning.h
 nodist_kernels_libkernels_la_SOURCES = kernels/sources.c kernels/sources.h
 BUILT_SOURCES += kernels/sources.c kernels/sources.h
 CLEANFILES += kernels/sources.c kernels/sources.h
-EXTRA_DIST += $(kernel_files) kernels/common/reduce.clh kernels/common/registers.clh \
+EXTRA_DIST += $(kernel_files) kernels/common/reduce.clh kernels/common/reduce_group.clh \
+	kernels/common/registers.clh kernels/rope/rope.clh \
 	kernels/convert/widen.clh kernels/gemm/epilogue.clh kernels/conv/conv.clh kernels/NUMERICS.md
 
 kernels/sources.c: $(kernel_files) $(kernel_headers) tools/embed.awk

@@ -100,6 +100,12 @@ static enum vs_status rms(const struct pass *pass, const struct vs_buffer *x,
                           pass->config->dim, pass->config->eps);
 }
 
+/* Once frames have left the window. */
+static bool reads_state(const struct pass *pass)
+{
+    return pass->rollout->hybrid && pass->rollout->cache->n_folded;
+}
+
 static enum vs_status tap(const struct pass *pass, size_t layer, const struct vs_buffer *to)
 {
     if (!to || layer != pass->rollout->tap.layer)
@@ -108,7 +114,8 @@ static enum vs_status tap(const struct pass *pass, size_t layer, const struct vs
                           pass->n_tokens * pass->config->dim * sizeof(float));
 }
 
-/* Writes the chunk's K (turned) and V into the cache's slots; leaves q turned in `turned`. */
+/* Writes the chunk's K (turned) and V into the cache's slots; leaves q turned in `turned` and,
+ * where the state will be read, as it was before in `q`. */
 static enum vs_status project_self(const struct pass *pass, size_t layer)
 {
     struct vs_rollout *r = pass->rollout;
@@ -120,14 +127,18 @@ static enum vs_status project_self(const struct pass *pass, size_t layer)
                                      .n_frames = cache->n_coming,
                                      .grid_rows = cache->shape.grid_rows,
                                      .grid_columns = cache->shape.grid_columns},
-                           .n_heads = pass->config->n_heads};
+                           .n_heads = pass->config->n_heads,
+                           .norm_weight = params->norm_q,
+                           .eps = pass->config->eps};
     VS_TRY(vs_dit_affine(pass->dit, r->q, h, pass->n_tokens, &params->q, VS_EPILOGUE_NONE));
     VS_TRY(vs_dit_affine(pass->dit, r->k, h, pass->n_tokens, &params->k, VS_EPILOGUE_NONE));
     VS_TRY(vs_dit_affine(pass->dit, r->v, h, pass->n_tokens, &params->v, VS_EPILOGUE_NONE));
-    VS_TRY(rms(pass, r->q, params->norm_q));
-    VS_TRY(rms(pass, r->k, params->norm_k));
+    if (reads_state(pass))
+        rope.normed = vs_span_of(r->q);
     VS_TRY(vs_rope_run(pass->context, vs_span_of(r->turned), vs_span_of(r->q),
                        vs_span_of(r->rope_table), &rope));
+    rope.norm_weight = params->norm_k;
+    rope.normed = (struct vs_span){0};
     rope.out_slots = cache->slots;
     rope.first_out_slot = cache->n_cached;
     VS_TRY(vs_rope_run(pass->context, vs_span_of(cache->k[layer]), vs_span_of(r->k),
@@ -220,7 +231,7 @@ static enum vs_status self_attention(const struct pass *pass, size_t layer, bool
     VS_TRY(vs_attention_run(pass->context, vs_span_of(r->attended), vs_span_of(r->turned),
                             vs_span_of(cache->k[layer]), vs_span_of(cache->v[layer]),
                             &attention));
-    if (r->hybrid && cache->n_folded)
+    if (reads_state(pass))
         VS_TRY(read_state(pass, layer));
     VS_TRY(add_gated(pass, vs_span_of(r->attended), &pass->dit->params.blocks[layer].self.o,
                      modulation_at(pass, layer, 2)));

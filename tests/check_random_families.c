@@ -360,7 +360,8 @@ static void rope(void)
                                   .grid_rows = random_size(8),
                                   .grid_columns = random_size(12)},
                         .n_heads = random_size(4),
-                        .backwards = random_chance(2)};
+                        .backwards = random_chance(2),
+                        .eps = 1e-6f};
     const struct vs_rope_shape *s = &r.shape;
     size_t grid = s->grid_rows * s->grid_columns, width = r.n_heads * s->head_dim;
     size_t n = s->n_frames * grid * width, n_table = vs_rope_table_size(s);
@@ -370,8 +371,17 @@ static void rope(void)
         frames[i] = (int64_t)check_random_below(40000) - 20000;
     float *x = random_floats(n, kind), *table = random_nans(n_table), *want = random_nans(n);
     vs_rope_table_fill(table, s, frames, random_chance(4));
-    vs_rope_ref(want, x, table, &r);
-    bool has_slots = random_chance(2);
+    bool has_slots = random_chance(2), norm = random_chance(2);
+    if (norm) {
+        float *weight = random_floats(width, RANDOM_NORMAL), *normed = random_nans(n);
+        vs_rmsnorm_ref(normed, x, weight, n / width, width, r.eps);
+        vs_rope_ref(want, normed, table, &r);
+        r.norm_weight = random_upload(weight, width)->span;
+    } else {
+        vs_rope_ref(want, x, table, &r);
+    }
+    size_t variant;
+    RANDOM_VARIANT(variant, vs_rope, vs_rope_variant_usable(check_context, i));
     if (has_slots) { /* rows are scattered; the expected result with them */
         int32_t *slots = random_slots(s->n_frames);
         float *moved = random_nans(n);
@@ -382,11 +392,12 @@ static void rope(void)
         r.out_slots = random_upload_slots(slots, s->n_frames);
     }
     struct check_buffer *out = random_upload(NULL, n);
-    random_describe("rope %zux%zux%zu tokens, %zux%zu%s%s, %s", s->n_frames, s->grid_rows,
+    random_describe("rope %zux%zux%zu tokens, %zux%zu%s%s%s, %s, %s", s->n_frames, s->grid_rows,
                     s->grid_columns, r.n_heads, s->head_dim, r.backwards ? ", backwards" : "",
-                    has_slots ? ", slots" : "", random_kind_name(kind));
-    random_judge(vs_rope_run(check_context, out->span, random_upload(x, n)->span,
-                             random_upload(table, n_table)->span, &r),
+                    has_slots ? ", slots" : "", norm ? ", norm" : "", random_kind_name(kind),
+                    RANDOM_VARIANT_NAME(variant, vs_rope));
+    random_judge(vs_rope_run_variant(check_context, variant, out->span, random_upload(x, n)->span,
+                                     random_upload(table, n_table)->span, &r),
                  out, want);
 }
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/norm/norm.h"
 #include "kernels/rope/rope.h"
 
 static const struct vs_rope_shape shapes[] = {
@@ -88,7 +89,7 @@ START_TEST(table_has_known_bits)
 }
 END_TEST
 
-START_TEST(kernel_equals_oracle)
+START_TEST(kernels_equal_oracle)
 {
     struct vs_rope rope = {.shape = shapes[_i], .n_heads = N_HEADS};
     size_t n = n_tokens(&rope.shape) * N_HEADS * rope.shape.head_dim;
@@ -97,17 +98,69 @@ START_TEST(kernel_equals_oracle)
     for (int backwards = 0; backwards < 2; backwards++) {
         rope.backwards = backwards;
         vs_rope_ref(want, x, table, &rope);
-        struct check_buffer dx = check_upload(x, n), out = check_upload(NULL, n);
-        for (int run = 0; run < 2; run++) {
-            check_ok(vs_rope_run(check_context, out.span, dx.span, dt.span, &rope));
-            check_bits(&out, want, "rope D=%zu backwards=%d", rope.shape.head_dim, backwards);
+        struct check_buffer dx = check_upload(x, n);
+        for (size_t i = 0; vs_rope_variant_name(i); i++) {
+            if (!vs_rope_variant_usable(check_context, i))
+                continue;
+            struct check_buffer out = check_upload(NULL, n);
+            for (int run = 0; run < 2; run++) {
+                check_ok(vs_rope_run_variant(check_context, i, out.span, dx.span, dt.span, &rope));
+                check_bits(&out, want, "rope %s D=%zu backwards=%d", vs_rope_variant_name(i),
+                           rope.shape.head_dim, backwards);
+            }
+            check_free(&out);
         }
         check_ok(vs_rope_run(check_context, dx.span, dx.span, dt.span, &rope));
         check_bits(&dx, want, "rope in place D=%zu", rope.shape.head_dim);
-        check_free(&dx), check_free(&out);
+        check_free(&dx);
     }
     check_free(&dt);
     free(x), free(table), free(want);
+}
+END_TEST
+
+/* RMSNorm before the turn: what both oracles give in sequence. */
+START_TEST(norm_and_turn_equal_both_oracles)
+{
+    struct vs_rope rope = {.shape = shapes[_i], .n_heads = N_HEADS, .eps = 1e-6f};
+    size_t width = N_HEADS * rope.shape.head_dim, n_rows = n_tokens(&rope.shape);
+    size_t n = n_rows * width;
+    float *x = check_floats(n, 2), *weight = check_floats(width, 1);
+    float *table = make_table(&rope.shape, false);
+    float *normed = check_nans(n), *want = check_nans(n);
+    for (size_t i = 0; i < width; i++)
+        x[i] = 0; /* a zero row: only eps stands under the root */
+    vs_rmsnorm_ref(normed, x, weight, n_rows, width, rope.eps);
+    vs_rope_ref(want, normed, table, &rope);
+    struct check_buffer dx = check_upload(x, n), dw = check_upload(weight, width);
+    struct check_buffer dt = check_upload(table, vs_rope_table_size(&rope.shape));
+    rope.norm_weight = dw.span;
+    for (size_t i = 0; vs_rope_variant_name(i); i++) {
+        if (!vs_rope_variant_usable(check_context, i))
+            continue;
+        const char *name = vs_rope_variant_name(i);
+        struct check_buffer out = check_upload(NULL, n), kept = check_upload(NULL, n);
+        struct check_buffer in_place = check_upload(x, n);
+        rope.normed = (struct vs_span){0};
+        check_ok(vs_rope_run_variant(check_context, i, out.span, dx.span, dt.span, &rope));
+        check_bits(&out, want, "norm and rope %s D=%zu", name, rope.shape.head_dim);
+        check_ok(
+            vs_rope_run_variant(check_context, i, in_place.span, in_place.span, dt.span, &rope));
+        check_bits(&in_place, want, "norm and rope %s in place D=%zu", name, rope.shape.head_dim);
+        check_free(&in_place);
+        in_place = check_upload(x, n);
+        rope.normed = kept.span;
+        check_ok(vs_rope_run_variant(check_context, i, out.span, dx.span, dt.span, &rope));
+        check_bits(&out, want, "norm, kept, and rope %s D=%zu", name, rope.shape.head_dim);
+        check_bits(&kept, normed, "kept norm %s D=%zu", name, rope.shape.head_dim);
+        rope.normed = in_place.span;
+        check_ok(vs_rope_run_variant(check_context, i, out.span, in_place.span, dt.span, &rope));
+        check_bits(&out, want, "norm in place and rope %s D=%zu", name, rope.shape.head_dim);
+        check_bits(&in_place, normed, "norm in place %s D=%zu", name, rope.shape.head_dim);
+        check_free(&out), check_free(&kept), check_free(&in_place);
+    }
+    check_free(&dx), check_free(&dw), check_free(&dt);
+    free(x), free(weight), free(table), free(normed), free(want);
 }
 END_TEST
 
@@ -116,8 +169,11 @@ END_TEST
 START_TEST(slots_scatter_and_gather)
 {
     enum { RING = 7, FIRST = 2 };
+    size_t variant = (size_t)_i / N_SHAPES;
+    if (!vs_rope_variant_usable(check_context, variant))
+        return;
     const int32_t slots[FIRST + MAX_FRAMES] = {0, 0, 5, 1, 6, 3};
-    struct vs_rope rope = {.shape = shapes[_i], .n_heads = N_HEADS};
+    struct vs_rope rope = {.shape = shapes[_i % N_SHAPES], .n_heads = N_HEADS};
     size_t frame_size = n_tokens(&rope.shape) / rope.shape.n_frames * N_HEADS * rope.shape.head_dim;
     size_t n = rope.shape.n_frames * frame_size;
     float *x = check_floats(n, 2), *table = make_table(&rope.shape, false);
@@ -132,7 +188,7 @@ START_TEST(slots_scatter_and_gather)
     struct vs_buffer *dslots = check_ints(slots, FIRST + MAX_FRAMES);
     rope.out_slots = dslots;
     rope.first_out_slot = FIRST;
-    check_ok(vs_rope_run(check_context, dring.span, dx.span, dt.span, &rope));
+    check_ok(vs_rope_run_variant(check_context, variant, dring.span, dx.span, dt.span, &rope));
     check_bits(&dring, ring, "rope into slots, D=%zu", rope.shape.head_dim);
 
     rope = (struct vs_rope){.shape = rope.shape,
@@ -140,7 +196,7 @@ START_TEST(slots_scatter_and_gather)
                             .backwards = true,
                             .in_slots = dslots,
                             .first_in_slot = FIRST};
-    check_ok(vs_rope_run(check_context, out.span, dring.span, dt.span, &rope));
+    check_ok(vs_rope_run_variant(check_context, variant, out.span, dring.span, dt.span, &rope));
     vs_rope_ref(back, turned, table, &rope);
     check_bits(&out, back, "rope from slots, D=%zu", rope.shape.head_dim);
     for (size_t i = 0; i < n; i++)
@@ -158,7 +214,7 @@ START_TEST(bad_arguments_are_refused)
     struct check_buffer x = check_upload(NULL, n), out = check_upload(NULL, n);
     struct check_buffer table = check_upload(NULL, vs_rope_table_size(&good.shape));
     struct vs_buffer *slots = check_ints((const int32_t[]){0, 1}, 2);
-    struct vs_rope bad[] = {good, good, good, good, good};
+    struct vs_rope bad[] = {good, good, good, good, good, good, good, good};
     bad[0].shape.head_dim = 23;
     bad[1].shape.n_frames = 100;
     bad[2].shape.grid_rows = SIZE_MAX / 2;
@@ -166,6 +222,10 @@ START_TEST(bad_arguments_are_refused)
     bad[3].first_in_slot = 1;
     bad[4].out_slots = slots;
     bad[4].first_out_slot = SIZE_MAX;
+    bad[5].normed = out.span; /* without a norm */
+    bad[6].norm_weight = (struct vs_span){x.span.buffer, SIZE_MAX};
+    bad[7].norm_weight = x.span;
+    bad[7].normed = table.span; /* too small */
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         ck_assert_msg(vs_rope_run(check_context, out.span, x.span, table.span, &bad[i]) ==
                           VS_ERROR_RUNTIME,
@@ -179,8 +239,9 @@ static void add_tests(TCase *tests)
 {
     tcase_add_loop_test(tests, table_follows_the_formula, 0, N_SHAPES);
     tcase_add_test(tests, table_has_known_bits);
-    tcase_add_loop_test(tests, kernel_equals_oracle, 0, N_SHAPES);
-    tcase_add_loop_test(tests, slots_scatter_and_gather, 0, N_SHAPES);
+    tcase_add_loop_test(tests, kernels_equal_oracle, 0, N_SHAPES);
+    tcase_add_loop_test(tests, norm_and_turn_equal_both_oracles, 0, N_SHAPES);
+    tcase_add_loop_test(tests, slots_scatter_and_gather, 0, 2 * N_SHAPES);
     tcase_add_test(tests, bad_arguments_are_refused);
 }
 

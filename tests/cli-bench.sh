@@ -30,13 +30,13 @@ fails_plainly() {
 check "every family" exits 0 bench --json --op linear:33x48x64 --op linear:33x48x256:q4_k:gated \
     --op attention:2x17x70x32 --op delta:19x2x16 --op delta:19x2x16:channel --op read:19x2x16 \
     --op conv3d:16x24x2x9x11 --op norm:13x96 --op rms:13x96 --op channel-norm:50x24 \
-    --op rope:2x3x4x2x32
+    --op rope:2x3x4x2x32 --op rope:2x3x4x2x32:rms
 check "nothing else is said" silent
 cp stdout first.json
 check "one result each, in order" json '[x["op"] for x in results] == """linear:33x48x64
     linear:33x48x256:q4_k:gated attention:2x17x70x32 delta:19x2x16 delta:19x2x16:channel
     read:19x2x16 conv3d:16x24x2x9x11 norm:13x96 rms:13x96 channel-norm:50x24
-    rope:2x3x4x2x32""".split()'
+    rope:2x3x4x2x32 rope:2x3x4x2x32:rms""".split()'
 check "the device and its peak" json 'r["device"] and r["peak_gflops"] > 0 and r["copy_gbs"] > 0'
 check "every number" json 'all(x["chosen"] and x["variant"] and x["n"] >= 1 and x["spread"] >= 0 and
     0 < x["min_ms"] <= x["median_ms"] and x["gbs"] > 0 and x["fraction_of_peak"] > 0 and

@@ -32,8 +32,10 @@ def measure(run, seconds):
 
 
 def split(op):
-    family, _, rest = op.partition(":")
-    return family, [int(size) for size in rest.split(":")[0].split("x")]
+    family, sizes, *words = op.split(":")
+    if "rms" in words:
+        family += "-rms"
+    return family, [int(size) for size in sizes.split("x")]
 
 
 class Missing(Exception):
@@ -94,10 +96,18 @@ class Torch:
         torch = self.torch
         tokens = frames * rows * columns
         x = torch.randn(tokens, heads, width)
+        return self.turning(lambda: x, tokens, heads, width)
+
+    def rope_rms(self, frames, rows, columns, heads, width):
+        tokens = frames * rows * columns
+        return self.turning(self.rms(tokens, heads * width), tokens, heads, width)
+
+    def turning(self, x, tokens, heads, width):
+        torch = self.torch
         turn = torch.polar(torch.ones(tokens, 1, width // 2), torch.randn(tokens, 1, width // 2))
         pairs = (tokens, heads, width // 2, 2)
         return lambda: torch.view_as_real(
-            torch.view_as_complex(x.reshape(pairs)) * turn).flatten(2)
+            torch.view_as_complex(x().reshape(pairs)) * turn).flatten(2)
 
 
 # ---- C libraries ---------------------------------------------------------------------------------

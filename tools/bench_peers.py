@@ -42,6 +42,7 @@ TABLE = [
     ("rms:4680x1536", "c0.80", {"torch": 2.0}),
     ("channel-norm:399360x96", "c0.80", {"torch": 2.0}),
     ("rope:3x30x52x12x128", "c0.80", {"torch": 2.0}),
+    ("rope:3x30x52x12x128:rms", "c0.80", {"torch": 2.0}),
 ]
 PEERS = ["torch", "openblas", "clblast"]
 

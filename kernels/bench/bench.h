@@ -22,6 +22,7 @@ struct vs_bench_shape {
     enum vs_dtype dtype;       /* of weights; F32 unless a word says otherwise */
     enum vs_epilogue epilogue; /* none unless a word says otherwise */
     bool per_channel;          /* gates per channel, not per head */
+    bool rms;                  /* RMSNorm before the rotary embedding */
 };
 
 struct vs_bench_op;

@@ -455,9 +455,13 @@ static enum vs_status run_rope(struct vs_bench_op *op, size_t variant, size_t n_
 {
     const struct rope_job *job = op->job;
     struct vs_rope rope = job->rope;
-    (void)variant;
     rope.shape.n_frames = n_rows;
-    return vs_rope_run(op->context, job->out, job->x, job->table, &rope);
+    return vs_rope_run_variant(op->context, variant, job->out, job->x, job->table, &rope);
+}
+
+static bool rope_usable(const struct vs_bench_op *op, size_t variant)
+{
+    return vs_rope_variant_usable(op->context, variant);
 }
 
 static enum vs_status open_rope(struct vs_bench_op *op)
@@ -474,11 +478,14 @@ static enum vs_status open_rope(struct vs_bench_op *op)
                                            .n_frames = sizes[0],
                                            .grid_rows = sizes[1],
                                            .grid_columns = sizes[2]},
-                                 .n_heads = sizes[3]};
+                                 .n_heads = sizes[3],
+                                 .eps = eps};
     size_t n_table = vs_rope_table_size(&job->rope.shape);
     VS_TRY(vs_bench_floats(&job->x, op, n, -1, 1));
     VS_TRY(vs_bench_floats(&job->out, op, n, -1, 1));
     VS_TRY(vs_bench_floats(&job->table, op, n_table, -1, 1));
+    if (op->shape.rms)
+        VS_TRY(vs_bench_floats(&job->rope.norm_weight, op, sizes[3] * sizes[4], -1, 1));
     table = vs_alloc(n_table, sizeof *table);
     frames = vs_alloc(sizes[0], sizeof *frames);
     if (!table || !frames) {
@@ -490,8 +497,15 @@ static enum vs_status open_rope(struct vs_bench_op *op)
     vs_rope_table_fill(table, &job->rope.shape, frames, false);
     VS_TRY(vs_buffer_write(job->table.buffer, 0, table, n_table * sizeof *table));
     op->n_rows = sizes[0];
-    op->flops = 3 * (double)n; /* four products and two sums for two numbers */
+    /* Four products and two sums for two numbers; the norm takes four for one. */
+    op->flops = (op->shape.rms ? 7 : 3) * (double)n;
     op->bytes = 8 * (double)n;
+    /* No tuning: on each kind of device there is but one way that makes sense. */
+    op->variant_name = vs_rope_variant_name;
+    op->usable = rope_usable;
+    op->chosen = vs_rope_variant_chosen(op->context);
+    op->out = job->out;
+    op->n_out = n;
     op->run = run_rope;
 fail:
     free(table);
@@ -558,7 +572,7 @@ const struct vs_bench_family vs_bench_families[] = {
      open_rms, vs_norm_variant_name, norm_key},
     {"channel-norm", "PIXELSxCHANNELS", "norm and SiLU of the VAE", 2, "",
      SHAPES("channel-norm:399360x96"), open_channel_norm, vs_norm_variant_name, norm_key},
-    {"rope", "FRAMESxROWSxCOLUMNSxHEADSxWIDTH", "rotary embedding", 5, "",
-     SHAPES("rope:3x30x52x12x128"), open_rope},
+    {"rope", "FRAMESxROWSxCOLUMNSxHEADSxWIDTH", "rotary embedding", 5, " rms ",
+     SHAPES("rope:3x30x52x12x128", "rope:3x30x52x12x128:rms"), open_rope},
     {0},
 };

@@ -42,19 +42,20 @@ static bool take_word(struct vs_bench_shape *shape, const struct vs_bench_family
 {
     static const struct {
         const char *word;
-        int dtype, epilogue, per_channel; /* -1: not a matter of this word */
+        int dtype, epilogue, per_channel, rms; /* -1: not a matter of this word */
     } words[] = {
-        {"f32", VS_F32, -1, -1},
-        {"f16", VS_F16, -1, -1},
-        {"bf16", VS_BF16, -1, -1},
-        {"q8_0", VS_Q8_0, -1, -1},
-        {"q4_0", VS_Q4_0, -1, -1},
-        {"q4_k", VS_Q4_K, -1, -1},
-        {"gelu", -1, VS_EPILOGUE_GELU, -1},
-        {"residual", -1, VS_EPILOGUE_RESIDUAL, -1},
-        {"gated", -1, VS_EPILOGUE_GATED, -1},
-        {"head", -1, -1, false},
-        {"channel", -1, -1, true},
+        {"f32", VS_F32, -1, -1, -1},
+        {"f16", VS_F16, -1, -1, -1},
+        {"bf16", VS_BF16, -1, -1, -1},
+        {"q8_0", VS_Q8_0, -1, -1, -1},
+        {"q4_0", VS_Q4_0, -1, -1, -1},
+        {"q4_k", VS_Q4_K, -1, -1, -1},
+        {"gelu", -1, VS_EPILOGUE_GELU, -1, -1},
+        {"residual", -1, VS_EPILOGUE_RESIDUAL, -1, -1},
+        {"gated", -1, VS_EPILOGUE_GATED, -1, -1},
+        {"head", -1, -1, false, -1},
+        {"channel", -1, -1, true, -1},
+        {"rms", -1, -1, -1, true},
     };
     char wanted[16];
     if (n + 3 > sizeof wanted)
@@ -71,6 +72,8 @@ static bool take_word(struct vs_bench_shape *shape, const struct vs_bench_family
             shape->epilogue = (enum vs_epilogue)words[i].epilogue;
         if (words[i].per_channel >= 0)
             shape->per_channel = words[i].per_channel;
+        if (words[i].rms >= 0)
+            shape->rms = words[i].rms;
         return true;
     }
     return false;

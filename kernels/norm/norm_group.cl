@@ -19,31 +19,7 @@
 
 #define VM_WIDTH 1
 #include "common/vmath.h"
-
-/* The tree over the group's 64 values; every item gets the sum. */
-static float tree64(float value, __local float *lanes)
-{
-    int lane = (int)get_local_id(0);
-    barrier(CLK_LOCAL_MEM_FENCE);
-    lanes[lane] = value;
-    for (int half_width = 32; half_width > 0; half_width /= 2) {
-        barrier(CLK_LOCAL_MEM_FENCE);
-        if (lane < half_width)
-            lanes[lane] = lanes[lane] + lanes[lane + half_width];
-    }
-    barrier(CLK_LOCAL_MEM_FENCE);
-    return lanes[0];
-}
-
-static float sum_squares(__global const float *x, ulong n, float mean, __local float *lanes)
-{
-    float sum = 0.0f;
-    for (ulong i = get_local_id(0); i < n; i += 64) {
-        float d = x[i] - mean;
-        sum = fma(d, d, sum);
-    }
-    return tree64(sum, lanes);
-}
+#include "common/reduce_group.clh"
 
 __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void
 layernorm(__global float *out, ulong out_offset, __global const float *x, ulong x_offset,
@@ -61,8 +37,8 @@ layernorm(__global float *out, ulong out_offset, __global const float *x, ulong 
     float sum = 0.0f;
     for (ulong i = get_local_id(0); i < n_channels; i += 64)
         sum = sum + x[i];
-    float mean = tree64(sum, lanes) * one_over_n;
-    float r = vm_rsqrt(fma(sum_squares(x, n_channels, mean, lanes), one_over_n, eps));
+    float mean = vs_group_tree64(sum, lanes) * one_over_n;
+    float r = vm_rsqrt(fma(vs_group_sum_squares(x, n_channels, mean, lanes), one_over_n, eps));
     for (ulong i = get_local_id(0); i < n_channels; i += 64) {
         float d = (x[i] - mean) * r;
         float w = scale[i];
@@ -84,7 +60,7 @@ rmsnorm(__global float *out, ulong out_offset, __global const float *x, ulong x_
     out += out_offset + row * n_channels;
     weight += weight_offset;
 
-    float r = vm_rsqrt(fma(sum_squares(x, n_channels, 0.0f, lanes), one_over_n, eps));
+    float r = vm_rsqrt(fma(vs_group_sum_squares(x, n_channels, 0.0f, lanes), one_over_n, eps));
     for (ulong i = get_local_id(0); i < n_channels; i += 64)
         out[i] = (x[i] * r) * weight[i];
 }
@@ -100,7 +76,7 @@ channel_norm(__global float *out, ulong out_offset, __global const float *x, ulo
     out += out_offset + row * n_channels;
     gamma += gamma_offset;
 
-    float length = vm_sqrt(sum_squares(x, n_channels, 0.0f, lanes));
+    float length = vm_sqrt(vs_group_sum_squares(x, n_channels, 0.0f, lanes));
     length = length > 1e-12f ? length : 1e-12f;
     float r = vm_rcp(length) * sqrt_channels;
     for (ulong i = get_local_id(0); i < n_channels; i += 64) {

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * rope.c - the table of angles, made on the host, and the launch. */
+ * rope.c - the table of angles, made on the host, and the launch: a token per work-item on CPUs, a
+ * group per token elsewhere. */
 #include "kernels/rope/rope.h"
 
 #include "cl/launch.h"
 #include "kernels/common/math64.h"
 #include "kernels/common/span.h"
+#include "kernels/common/variant.h"
 #include "kernels/sources.h"
 
 static size_t space_pairs(const struct vs_rope_shape *shape)
@@ -55,8 +57,52 @@ static enum vs_status check_slots(const struct vs_buffer *slots, size_t first, s
                    first, available);
 }
 
-enum vs_status vs_rope_run(struct vs_context *context, struct vs_span out, struct vs_span x,
-                           struct vs_span table, const struct vs_rope *rope)
+enum { ROW, GROUP, LANES = 64 };
+
+const char *vs_rope_variant_name(size_t variant)
+{
+    static const char *const names[] = {[ROW] = "row", [GROUP] = "group"};
+    return variant <= GROUP ? names[variant] : NULL;
+}
+
+bool vs_rope_variant_usable(const struct vs_context *context, size_t variant)
+{
+    return variant == ROW ? vs_variant_tiles(context) : variant == GROUP;
+}
+
+size_t vs_rope_variant_chosen(const struct vs_context *context)
+{
+    bool vectors = vs_context_vector_width(context) >= 4;
+    return vectors && vs_rope_variant_usable(context, ROW) ? ROW : GROUP;
+}
+
+/* With slots the frames lie anywhere in the ring; it must at least hold one. */
+static enum vs_status check_rope(struct vs_span out, struct vs_span x, struct vs_span table,
+                                 const struct vs_rope *rope, size_t area, size_t n_tokens,
+                                 size_t width)
+{
+    enum vs_status status = VS_OK;
+    size_t n_in = rope->in_slots ? area : n_tokens;
+    VS_TRY(vs_span_check(x, n_in, width, "rope: input"));
+    VS_TRY(vs_span_check(out, rope->out_slots ? area : n_tokens, width, "rope: output"));
+    VS_TRY(vs_span_check(table, 1, vs_rope_table_size(&rope->shape), "rope: table"));
+    if (rope->in_slots)
+        VS_TRY(check_slots(rope->in_slots, rope->first_in_slot, rope->shape.n_frames));
+    if (rope->out_slots)
+        VS_TRY(check_slots(rope->out_slots, rope->first_out_slot, rope->shape.n_frames));
+    if (rope->norm_weight.buffer)
+        VS_TRY(vs_span_check(rope->norm_weight, 1, width, "rope: weight of the norm"));
+    else if (rope->normed.buffer)
+        return vs_fail(VS_ERROR_RUNTIME, "rope: the norm's output is wanted, but not the norm");
+    if (rope->normed.buffer)
+        VS_TRY(vs_span_check(rope->normed, n_in, width, "rope: output of the norm"));
+fail:
+    return status;
+}
+
+enum vs_status vs_rope_run_variant(struct vs_context *context, size_t variant, struct vs_span out,
+                                   struct vs_span x, struct vs_span table,
+                                   const struct vs_rope *rope)
 {
     enum vs_status status = VS_OK;
     const struct vs_rope_shape *shape = &rope->shape;
@@ -70,20 +116,20 @@ enum vs_status vs_rope_run(struct vs_context *context, struct vs_span out, struc
                        shape->n_frames, shape->grid_rows, shape->grid_columns);
     if (!n_tokens || !width)
         return VS_OK;
-    /* With slots the frames lie anywhere in the ring; it must at least hold one. */
-    VS_TRY(vs_span_check(x, rope->in_slots ? area : n_tokens, width, "rope: input"));
-    VS_TRY(vs_span_check(out, rope->out_slots ? area : n_tokens, width, "rope: output"));
-    VS_TRY(vs_span_check(table, 1, vs_rope_table_size(shape), "rope: table"));
-    if (rope->in_slots)
-        VS_TRY(check_slots(rope->in_slots, rope->first_in_slot, shape->n_frames));
-    if (rope->out_slots)
-        VS_TRY(check_slots(rope->out_slots, rope->first_out_slot, shape->n_frames));
+    VS_TRY(check_rope(out, x, table, rope, area, n_tokens, width));
+    variant = variant == VS_CHOSEN ? vs_rope_variant_chosen(context) : variant;
+    if (!vs_rope_variant_usable(context, variant))
+        return vs_variant_refuse("rope", vs_rope_variant_name(variant));
 
     struct vs_launch launch;
-    vs_launch_begin(&launch, context, &vs_source_rope, "rope", "-DVS_HEAD_DIM=%zu",
-                    shape->head_dim);
+    bool norm = rope->norm_weight.buffer, keep = rope->normed.buffer;
+    vs_launch_begin(&launch, context, variant == GROUP ? &vs_source_rope_group : &vs_source_rope,
+                    variant == GROUP ? "rope_group" : "rope_row", "-DVS_HEAD_DIM=%zu -DVS_NORM=%d",
+                    shape->head_dim, norm + keep);
     vs_launch_span(&launch, out);
     vs_launch_span(&launch, x);
+    vs_launch_span(&launch, rope->normed);
+    vs_launch_span(&launch, rope->norm_weight);
     vs_launch_span(&launch, table);
     vs_launch_buffer(&launch, rope->in_slots);
     vs_launch_size(&launch, rope->first_in_slot);
@@ -94,9 +140,19 @@ enum vs_status vs_rope_run(struct vs_context *context, struct vs_span out, struc
     vs_launch_size(&launch, shape->grid_columns);
     vs_launch_size(&launch, rope->n_heads);
     vs_launch_int(&launch, rope->backwards);
-    vs_launch_bytes(&launch, 8.0 * (double)n_tokens * (double)width);
-    return vs_launch_run(&launch, 2, (size_t[]){rope->n_heads, n_tokens}, NULL,
-                         3.0 * (double)n_tokens * (double)width);
+    vs_launch_float(&launch, (float)(1.0 / (double)width));
+    vs_launch_float(&launch, rope->eps);
+    double n = (double)n_tokens * (double)width, flops = (norm ? 7.0 : 3.0) * n;
+    vs_launch_bytes(&launch, (keep ? 12.0 : 8.0) * n);
+    if (variant == GROUP)
+        return vs_launch_run(&launch, 2, (size_t[]){LANES, n_tokens}, (size_t[]){LANES, 1}, flops);
+    return vs_launch_run(&launch, 1, &n_tokens, NULL, flops);
 fail:
     return status;
+}
+
+enum vs_status vs_rope_run(struct vs_context *context, struct vs_span out, struct vs_span x,
+                           struct vs_span table, const struct vs_rope *rope)
+{
+    return vs_rope_run_variant(context, VS_CHOSEN, out, x, table, rope);
 }

@@ -1,51 +1,72 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Purpose     Rotary position embedding over frame, row and column, forwards and backwards.
+ * Purpose     Rotary position embedding over frame, row and column, forwards and backwards, for
+ *             CPUs; RMSNorm of the whole row before it, if wanted
  * Formula     pair (a, b) -> (fma(a, cos, -(b * sin)), fma(a, sin, b * cos)); backwards -sin
  * Shapes and layout
- *             x, out [rows, N, D], token t of frame f at row slot[f] * area + t % area, area the
- *             tokens of a frame; where slots is NULL, at row t.
+ *             x, out, normed [rows, N, D], token t of frame f at row slot[f] * area + t % area,
+ *             area the tokens of a frame; where slots is NULL, at row t. weight [N, D].
  *             table: frames [n_frames, nf, 2], rows [gh, ns, 2], columns [gw, ns, 2], (cos, sin);
- *             ns = D / 6, nf = D / 2 - 2 ns. out may be x
- * Work split  one work-item a (head, token)
- * Numerics    EXACT
- * Parameters  VS_HEAD_DIM 2.. even (32): D
- * Limits      none */
+ *             ns = D / 6, nf = D / 2 - 2 ns. out and normed may be x
+ * Work split  one work-item a token: its angles are gathered once and serve all heads
+ * Numerics    EXACT: RMSNorm as in norm.cl; -(b * sin) is b * -sin
+ * Parameters  VS_HEAD_DIM 2.. even (32): D.
+ *             VS_NORM 0 (x is turned) | 1 (RMSNorm of x) | 2 (RMSNorm, which normed gets too)
+ * Limits      8 D bytes of private memory */
 #pragma OPENCL FP_CONTRACT OFF
 
-#ifndef VS_HEAD_DIM
-#define VS_HEAD_DIM 32
-#endif
+#define VM_WIDTH 1
+#include "common/vmath.h"
+#include "common/reduce.clh"
+#include "rope/rope.clh"
 
-#define N_SPACE (VS_HEAD_DIM / 6)
-#define N_TIME (VS_HEAD_DIM / 2 - 2 * N_SPACE)
+#define N_VECTORS (VS_HEAD_DIM / 16)
 
-__kernel void rope(__global float *out, ulong out_offset, __global const float *x, ulong x_offset,
-                   __global const float *table, ulong table_offset, __global const int *in_slots,
-                   ulong first_in_slot, __global const int *out_slots, ulong first_out_slot,
-                   ulong n_frames, ulong grid_rows, ulong grid_columns, ulong n_heads,
-                   int backwards)
+__kernel void rope_row(VS_ARGUMENTS)
 {
-    const ulong head = get_global_id(0), token = get_global_id(1);
+    const ulong token = get_global_id(0), width = n_heads * VS_HEAD_DIM;
     const ulong area = grid_rows * grid_columns, frame = token / area, place = token % area;
-    const ulong in_frame = in_slots ? (ulong)in_slots[first_in_slot + frame] : frame;
-    const ulong out_frame = out_slots ? (ulong)out_slots[first_out_slot + frame] : frame;
-    x += x_offset + ((in_frame * area + place) * n_heads + head) * VS_HEAD_DIM;
-    out += out_offset + ((out_frame * area + place) * n_heads + head) * VS_HEAD_DIM;
+    const struct angles at =
+        angles_of(table + table_offset, frame, place, n_frames, grid_rows, grid_columns);
+    const ulong in_row = token_row(in_slots, first_in_slot, frame, place, area);
+    x += x_offset + in_row * width;
+    normed += normed_offset + in_row * width;
+    weight += weight_offset;
+    out += out_offset + token_row(out_slots, first_out_slot, frame, place, area) * width;
 
-    __global const float *times = table + table_offset;
-    __global const float *rows = times + 2 * n_frames * N_TIME;
-    __global const float *columns = rows + 2 * grid_rows * N_SPACE;
-    times += 2 * frame * N_TIME;
-    rows += 2 * (place / grid_columns) * N_SPACE;
-    columns += 2 * (place % grid_columns) * N_SPACE;
+    /* What a pair's a and b are multiplied by: (cos, sin) and (-sin, cos). */
+    float of_a[VS_HEAD_DIM], of_b[VS_HEAD_DIM];
     for (int i = 0; i < VS_HEAD_DIM / 2; i++) {
-        const float2 angle = i < N_TIME             ? vload2(i, times)
-                             : i < N_TIME + N_SPACE ? vload2(i - N_TIME, rows)
-                                                    : vload2(i - N_TIME - N_SPACE, columns);
-        const float c = angle.x, s = backwards ? -angle.y : angle.y;
-        const float2 pair = vload2(i, x);
-        const float bs = pair.y * s, bc = pair.y * c;
-        vstore2((float2)(fma(pair.x, c, -bs), fma(pair.x, s, bc)), i, out);
+        const float2 angle = angle_at(at, i);
+        const float s = backwards ? -angle.y : angle.y;
+        vstore2((float2)(angle.x, s), i, of_a);
+        vstore2((float2)(-s, angle.x), i, of_b);
+    }
+#if VS_NORM
+    const float r = vm_rsqrt(fma(vs_row_sum_squares(x, width, 0.0f), one_over_n, eps));
+#endif
+    for (ulong head = 0; head < width; head += VS_HEAD_DIM) {
+        for (int v = 0; v < N_VECTORS; v++) {
+            float16 y = vload16(v, x + head);
+#if VS_NORM
+            y = (y * r) * vload16(v, weight + head);
+#endif
+#if VS_NORM == 2
+            vstore16(y, v, normed + head);
+#endif
+            const float16 b = y.s1133557799bbddff * vload16(v, of_b);
+            vstore16(fma(y.s0022446688aaccee, vload16(v, of_a), b), v, out + head);
+        }
+        for (int i = N_VECTORS * 8; i < VS_HEAD_DIM / 2; i++) {
+            float2 y = vload2(i, x + head);
+#if VS_NORM
+            y = (y * r) * vload2(i, weight + head);
+#endif
+#if VS_NORM == 2
+            vstore2(y, i, normed + head);
+#endif
+            const float2 b = y.yy * vload2(i, of_b);
+            vstore2(fma(y.xx, vload2(i, of_a), b), i, out + head);
+        }
     }
 }

@@ -30,19 +30,33 @@ void vs_rope_table_fill(float *table, const struct vs_rope_shape *shape, const i
 /* out = x turned forwards (or backwards: -sin), both [T, N, D], T = n_frames * rows * columns in
  * the order frame, row, column. Token t of frame f is read from and written to row
  * slot[f] * rows * columns + t % (rows * columns), slots being int32 buffers whose entries from
- * first_slot on are used; NULL: rows in order. out may be x. */
+ * first_slot on are used; NULL: rows in order. out may be x.
+ *
+ * With a norm_weight [N, D] what is turned is RMSNorm of each row of N D values (vs_rmsnorm_run()),
+ * and normed, if it has a buffer, gets that as it was before the turn, in the rows of x; it may be
+ * x, and is not out. The bits are those of the two operations, one after the other. */
 struct vs_rope {
     struct vs_rope_shape shape;
     size_t n_heads;
     bool backwards;
     const struct vs_buffer *in_slots, *out_slots;
     size_t first_in_slot, first_out_slot;
+    struct vs_span norm_weight, normed;
+    float eps; /* of the RMSNorm */
 };
 VS_CHECK enum vs_status vs_rope_run(struct vs_context *context, struct vs_span out,
                                     struct vs_span x, struct vs_span table,
                                     const struct vs_rope *rope);
 
-/* The oracle, without slots. */
+/* The ways to compute it; kernels/common/variant.h says what each function does. */
+const char *vs_rope_variant_name(size_t variant);
+bool vs_rope_variant_usable(const struct vs_context *context, size_t variant);
+size_t vs_rope_variant_chosen(const struct vs_context *context);
+VS_CHECK enum vs_status vs_rope_run_variant(struct vs_context *context, size_t variant,
+                                            struct vs_span out, struct vs_span x,
+                                            struct vs_span table, const struct vs_rope *rope);
+
+/* The oracle, without slots and norm. */
 void vs_rope_ref(float *out, const float *x, const float *table, const struct vs_rope *rope);
 
 #endif

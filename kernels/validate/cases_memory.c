@@ -8,13 +8,16 @@
 
 #include "kernels/common/math64.h"
 #include "kernels/memory/memory.h"
+#include "kernels/norm/norm.h"
 #include "kernels/rope/rope.h"
 
 /* ---- Rotary embedding --------------------------------------------------------------------- */
 
+static const float rope_eps = 1e-6f;
+
 struct rope_shape {
     size_t head_dim, n_heads, n_frames, rows, columns;
-    bool backwards, slots;
+    bool backwards, slots, norm;
 };
 
 struct rope_job {
@@ -26,13 +29,28 @@ static enum vs_status launch_rope(struct vs_trial *trial, const void *data, stru
                                   size_t variant)
 {
     const struct rope_job *job = data;
-    (void)variant;
-    return vs_rope_run(trial->context, out, job->x, job->table, &job->rope);
+    return vs_rope_run_variant(trial->context, variant, out, job->x, job->table, &job->rope);
 }
 
-/* Token t of x turned, in float64 of the same table. */
-static void exact_turn(double *out, const float *x, const float *table, const struct vs_rope *rope,
-                       size_t token)
+static bool rope_usable(struct vs_trial *trial, const void *job, size_t variant)
+{
+    (void)job;
+    return vs_rope_variant_usable(trial->context, variant);
+}
+
+/* RMSNorm of a row, in float64. */
+static void exact_norm(double *out, const float *x, const float *weight, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += (double)x[i] * (double)x[i];
+    double r = 1 / sqrt(sum / (double)n + (double)rope_eps);
+    for (size_t i = 0; i < n; i++)
+        out[i] = (double)x[i] * r * (double)weight[i];
+}
+
+/* Token t, in place, in float64 of the same table. */
+static void exact_turn(double *x, const float *table, const struct vs_rope *rope, size_t token)
 {
     const struct vs_rope_shape *s = &rope->shape;
     size_t n_space = s->head_dim / 6, n_time = s->head_dim / 2 - 2 * n_space;
@@ -42,14 +60,15 @@ static void exact_turn(double *out, const float *x, const float *table, const st
         table + 2 * (n_time * s->n_frames + n_space * (place / s->grid_columns)),
         table + 2 * (n_time * s->n_frames + n_space * (s->grid_rows + place % s->grid_columns))};
     for (size_t head = 0; head < rope->n_heads; head++)
-        for (size_t i = 0; i < s->head_dim / 2; i++, x += 2, out += 2) {
+        for (size_t i = 0; i < s->head_dim / 2; i++, x += 2) {
             const float *angle = i < n_time             ? axis[0] + 2 * i
                                  : i < n_time + n_space ? axis[1] + 2 * (i - n_time)
                                                         : axis[2] + 2 * (i - n_time - n_space);
             double c = (double)angle[0];
             double sine = rope->backwards ? -(double)angle[1] : (double)angle[1];
-            out[0] = (double)x[0] * c - (double)x[1] * sine;
-            out[1] = (double)x[0] * sine + (double)x[1] * c;
+            double a = x[0], b = x[1];
+            x[0] = a * c - b * sine;
+            x[1] = a * sine + b * c;
         }
 }
 
@@ -59,22 +78,32 @@ static void run_rope(struct vs_trial *t, const struct vs_case *self)
     const struct rope_shape *s = self->shape;
     struct vs_rope rope = {.shape = {s->head_dim, s->n_frames, s->rows, s->columns},
                            .n_heads = s->n_heads,
-                           .backwards = s->backwards};
+                           .backwards = s->backwards,
+                           .eps = rope_eps};
     size_t grid = s->rows * s->columns, width = s->n_heads * s->head_dim;
     size_t n = s->n_frames * grid * width, n_table = vs_rope_table_size(&rope.shape);
-    vs_trial_shape(t, "%zux%zux%zu tokens %zux%zu%s%s", s->n_frames, s->rows, s->columns,
+    vs_trial_shape(t, "%zux%zux%zu tokens %zux%zu%s%s%s", s->n_frames, s->rows, s->columns,
                    s->n_heads, s->head_dim, s->backwards ? " backwards" : "",
-                   s->slots ? " slots" : "");
+                   s->slots ? " slots" : "", s->norm ? " norm" : "");
     float *x = vs_trial_input(t, n, VS_INPUT_GAUSS, 1), *ring = vs_trial_floats(t, n);
     float *table = vs_trial_floats(t, n_table), *want = vs_trial_floats(t, n);
+    float *weight = vs_trial_input(t, s->norm ? width : 0, VS_INPUT_GAUSS, 1);
+    float *normed = vs_trial_floats(t, s->norm ? n : 0);
     double *exact = vs_trial_doubles(t, n);
     int32_t slots[4];
     if (t->status != VS_OK)
         return;
     vs_rope_table_fill(table, &rope.shape, positions, false);
-    vs_rope_ref(want, x, table, &rope);
-    for (size_t token = 0; token < n / width; token++)
-        exact_turn(exact + token * width, x + token * width, table, &rope, token);
+    if (s->norm)
+        vs_rmsnorm_ref(normed, x, weight, n / width, width, rope_eps);
+    vs_rope_ref(want, s->norm ? normed : x, table, &rope);
+    for (size_t token = 0; token < n / width; token++) {
+        for (size_t i = token * width; i < (token + 1) * width; i++)
+            exact[i] = (double)x[i];
+        if (s->norm)
+            exact_norm(exact + token * width, x + token * width, weight, width);
+        exact_turn(exact + token * width, table, &rope, token);
+    }
     for (size_t f = 0; f < s->n_frames; f++) {
         slots[f] = (int32_t)(s->slots ? s->n_frames - 1 - f : f);
         memcpy(ring + (size_t)slots[f] * grid * width, x + f * grid * width,
@@ -82,9 +111,13 @@ static void run_rope(struct vs_trial *t, const struct vs_case *self)
     }
     if (s->slots)
         rope.in_slots = vs_trial_ints(t, slots, s->n_frames);
+    if (s->norm)
+        rope.norm_weight = vs_trial_upload(t, weight, width);
     struct rope_job job = {rope, vs_trial_upload(t, ring, n), vs_trial_upload(t, table, n_table)};
     vs_trial_compare(t, &(struct vs_trial_op){.launch = launch_rope,
                                               .job = &job,
+                                              .variant_name = vs_rope_variant_name,
+                                              .usable = rope_usable,
                                               .n = n,
                                               .want = want,
                                               .exact = exact,
@@ -367,6 +400,8 @@ const struct vs_case vs_cases_memory[] = {
     {"rope", run_rope, ROPE(32, 6, 3, 4, 6, .slots = true), true, 4},
     {"rope", run_rope, ROPE(128, 3, 2, 3, 5, .backwards = true), true, 4},
     {"rope", run_rope, ROPE(130, 1, 4, 1, 3), false, 4},
+    {"rope", run_rope, ROPE(32, 6, 3, 4, 6, .slots = true, .norm = true), true, 32},
+    {"rope", run_rope, ROPE(128, 12, 2, 2, 3, .norm = true), false, 32},
     {"gates", run_gates, WIDTHS(6, 6), true, 8},
     {"gates", run_gates, WIDTHS(33, 17), true, 8},
     {"gates", run_gates, WIDTHS(192, 192), false, 8},
