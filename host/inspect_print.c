@@ -225,7 +225,7 @@ static void print_weights(FILE *file, const struct host_finding *finding)
     }
     fprintf(file, "  tensors     %zu", n);
     if (n_renamed)
-        fprintf(file, "; prefixes of wrappers removed from %zu names", n_renamed);
+        fprintf(file, "; %zu have other names in the file", n_renamed);
     fputc('\n', file);
     for (size_t i = 0; i < vs_weights_metadata_count(weights); i++) {
         const char *key, *value;

@@ -23,6 +23,8 @@ static const struct host_command commands[] = {
      &host_devices_spec},
     {"inspect", "list what a model file holds, without loading it", host_inspect,
      &host_inspect_spec},
+    {"convert", "write model files in another container or number format", host_convert,
+     &host_convert_spec},
     {"validate", "prove that a device gives the same bits as any other", host_validate,
      &host_validate_spec},
     {"bench", "measure the operations, and what the device can do at most", host_bench,

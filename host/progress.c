@@ -37,6 +37,7 @@ struct host_progress {
     double shown;             /* clock of the last line */
     size_t next_plain_chunk;
     int stage_told; /* last stage before the first chunk that was named; -1: none */
+    uint64_t bytes_done, n_bytes; /* of work that is no video; n_bytes 0: it is a video */
 };
 
 static double now(void)
@@ -339,6 +340,36 @@ void host_progress_chunk(struct host_progress *progress, size_t chunk, size_t n_
     progress->shown = now();
 }
 
+void host_progress_bytes(struct host_progress *progress, uint64_t done, uint64_t total)
+{
+    enum { BAR_COLUMNS = 30 };
+    struct host_progress_state *state = &progress->state;
+    double interval = progress->live ? live_interval : json_interval;
+    progress->bytes_done = done;
+    progress->n_bytes = total;
+    if (progress->mode == HOST_PROGRESS_NONE || now() - progress->shown < interval)
+        return;
+    if (progress->work_begin == 0)
+        host_progress_start(progress);
+    state->fraction = total ? (double)done / (double)total : 1;
+    reckon(progress);
+    progress->shown = now();
+    if (progress->mode == HOST_PROGRESS_JSON) {
+        print_json(json_pack("{s:s, s:I, s:I, s:f, s:f}", "event", "work", "bytes_done",
+                             (json_int_t)done, "bytes", (json_int_t)total, "fraction",
+                             milli(state->fraction), "elapsed", milli(state->elapsed)));
+    } else if (progress->live) {
+        char bar[512], left[24];
+        format_bar(bar, sizeof bar, state->fraction, BAR_COLUMNS, progress->bar,
+                   progress->colour);
+        format_time(left, sizeof left, state->left);
+        fprintf(stderr, "\r%s  %.0f/%.0f MiB", bar, (double)done / 0x1p20, (double)total / 0x1p20);
+        fprintf(stderr, state->left >= 0 ? "  %s left\033[K" : "\033[K", left);
+        fflush(stderr);
+        progress->line_shown = true;
+    }
+}
+
 void host_progress_note(struct host_progress *progress, const char *kind, const char *format, ...)
 {
     char text[LINE_BYTES];
@@ -374,9 +405,12 @@ bool host_progress_end(struct host_progress *progress, enum vs_status status, co
         json_t *list = json_array();
         for (size_t i = 0; i < n_paths; i++)
             json_array_append_new(list, json_string(paths[i]));
+        bool bytes = progress->n_bytes > 0;
+        uint64_t done = bytes ? progress->bytes_done : state->n_frames_done;
         json_t *object = json_pack("{s:s, s:i, s:I, s:f, s:o}", "event", "end", "status",
-                                   (int)status, "frames_done", (json_int_t)state->n_frames_done,
-                                   "elapsed", milli(state->elapsed), "outputs", list);
+                                   (int)status, bytes ? "bytes_done" : "frames_done",
+                                   (json_int_t)done, "elapsed", milli(state->elapsed), "outputs",
+                                   list);
         if (message)
             json_object_set_new(object, "message", json_string(message));
         print_json(object);

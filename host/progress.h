@@ -53,6 +53,9 @@ void host_progress_update(struct host_progress *progress, const struct vs_progre
 /* Frames up to n_frames_done have been written; chunk is complete. */
 void host_progress_chunk(struct host_progress *progress, size_t chunk, size_t n_frames_done);
 
+/* For work that is counted in bytes, not in frames: done of total have been written. */
+void host_progress_bytes(struct host_progress *progress, uint64_t done, uint64_t total);
+
 /* A line of its own, without disturbing the live one. kind names it for programs. */
 void host_progress_note(struct host_progress *progress, const char *kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -16,6 +16,7 @@ kernel_headers = kernels/common/vmath.h kernels/common/reduce.clh \
 # convert: number formats, rows of a table
 kernels_libkernels_la_SOURCES += \
 	kernels/convert/dtype.c kernels/convert/dtype.h \
+	kernels/convert/narrow.c kernels/convert/narrow_q4_k.c kernels/convert/narrow.h \
 	kernels/convert/convert.c kernels/convert/convert.h
 kernel_files += kernels/convert/convert.cl
 kernel_headers += kernels/convert/widen.clh

@@ -5,32 +5,17 @@
  * A header, key-values, a table of tensors, then the data at the next aligned offset. Dimensions
  * stand fastest first in the file and are turned round here. Every read goes through a cursor that
  * cannot leave the file. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "cl/alloc.h"
+#include "models/gguf.h"
 #include "models/weights_internal.h"
 
 enum { MAX_KEY_VALUES = 65536, DEFAULT_ALIGNMENT = 32 };
 
-enum value_type {
-    VALUE_U8,
-    VALUE_I8,
-    VALUE_U16,
-    VALUE_I16,
-    VALUE_U32,
-    VALUE_I32,
-    VALUE_F32,
-    VALUE_BOOL,
-    VALUE_STRING,
-    VALUE_ARRAY,
-    VALUE_U64,
-    VALUE_I64,
-    VALUE_F64,
-    N_VALUE_TYPES
-};
-
 /* Bytes of a value of fixed size; 0 for strings and arrays. */
-static const uint8_t value_bytes[N_VALUE_TYPES] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
+static const uint8_t value_bytes[VS_N_GGUF_VALUES] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
 
 struct cursor {
     const struct vs_file_map *map;
@@ -82,10 +67,10 @@ static enum vs_status skip_array(struct cursor *cursor)
 
     VS_TRY(read_number(&type, cursor, 4, "an array"));
     VS_TRY(read_number(&count, cursor, 8, "an array"));
-    if (type >= N_VALUE_TYPES || type == VALUE_ARRAY)
+    if (type >= VS_N_GGUF_VALUES || type == VS_GGUF_ARRAY)
         return vs_fail(VS_ERROR_MODEL, "%s: an array of unknown type %ju at offset %zu",
                        cursor->map->path, (uintmax_t)type, cursor->at - 12);
-    if (type == VALUE_STRING) {
+    if (type == VS_GGUF_STRING) {
         /* Each string takes 8 bytes at least, so a lie about the count ends at the file's end. */
         for (uint64_t i = 0; i < count; i++)
             VS_TRY(read_string(&text, &n, cursor, "a string of an array"));
@@ -100,8 +85,81 @@ fail:
     return status;
 }
 
-static enum vs_status read_key_value(struct vs_weights *weights, struct cursor *cursor,
-                                     uint64_t *alignment)
+/* ---- Shapes of folded tensors ------------------------------------------------------------- */
+
+/* A key-value that tells the shape of the tensor `name` before it was folded. */
+struct shape_note {
+    const char *name; /* n_name bytes in the map */
+    size_t n_name;
+    size_t at; /* of the array in the file */
+};
+
+struct shape_notes {
+    struct shape_note *items;
+    size_t n, room;
+};
+
+static enum vs_status note_shape(struct shape_notes *notes, const char *key, size_t n_key,
+                                 size_t at)
+{
+    const size_t n_prefix = strlen(VS_GGUF_SHAPE_KEY);
+    if (n_key < n_prefix || memcmp(key, VS_GGUF_SHAPE_KEY, n_prefix) != 0)
+        return VS_OK;
+    enum vs_status status = vs_grow(&notes->items, notes->n, &notes->room, sizeof *notes->items);
+    if (status == VS_OK)
+        notes->items[notes->n++] = (struct shape_note){key + n_prefix, n_key - n_prefix, at};
+    return status;
+}
+
+static int compare_notes(const void *a, const void *b)
+{
+    const struct shape_note *x = a, *y = b;
+    size_t n = x->n_name < y->n_name ? x->n_name : y->n_name;
+    int order = memcmp(x->name, y->name, n);
+    return order ? order : (x->n_name > y->n_name) - (x->n_name < y->n_name);
+}
+
+static size_t product(const size_t *shape, size_t n_dims)
+{
+    size_t n = 1;
+    for (size_t i = 0; i < n_dims; i++)
+        if (!vs_mul_ok(n, shape[i], &n))
+            return SIZE_MAX; /* of no tensor that fits in a file */
+    return n;
+}
+
+/* Gives a tensor the shape it had, when a note says it, the elements are as many, and rows are
+ * still whole blocks. A note that says anything else is passed over. */
+static void unfold(struct vs_tensor_entry *entry, const struct shape_notes *notes,
+                   const struct cursor *cursor)
+{
+    const struct shape_note wanted = {.name = entry->name, .n_name = entry->n_name};
+    size_t shape[VS_MAX_DIMS], n_block = vs_dtype_info(entry->dtype)->n_elements;
+    uint64_t type, count, dim;
+    const struct shape_note *note =
+        notes->n ? bsearch(&wanted, notes->items, notes->n, sizeof wanted, compare_notes) : NULL;
+    if (!note)
+        return;
+    struct cursor array = {cursor->map, note->at};
+    if (read_number(&type, &array, 4, "a shape") != VS_OK || type != VS_GGUF_I32 ||
+        read_number(&count, &array, 8, "a shape") != VS_OK || count > VS_MAX_DIMS)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        if (read_number(&dim, &array, 4, "a shape") != VS_OK || dim > INT32_MAX)
+            return;
+        shape[i] = (size_t)dim;
+    }
+    if (product(shape, (size_t)count) != product(entry->shape, entry->n_dims) ||
+        (n_block > 1 && (count == 0 || shape[count - 1] % n_block)))
+        return;
+    memcpy(entry->shape, shape, (size_t)count * sizeof *shape);
+    entry->n_dims = (size_t)count;
+}
+
+/* ---- The tables --------------------------------------------------------------------------- */
+
+static enum vs_status read_key_value(struct vs_weights *weights, struct shape_notes *notes,
+                                     struct cursor *cursor, uint64_t *alignment)
 {
     enum vs_status status;
     const char *key, *text;
@@ -110,20 +168,22 @@ static enum vs_status read_key_value(struct vs_weights *weights, struct cursor *
 
     VS_TRY(read_string(&key, &n_key, cursor, "a key"));
     VS_TRY(read_number(&type, cursor, 4, "a value's type"));
-    if (type >= N_VALUE_TYPES)
+    if (type >= VS_N_GGUF_VALUES)
         return vs_fail(VS_ERROR_MODEL, "%s: a value of unknown type %ju at offset %zu",
                        cursor->map->path, (uintmax_t)type, cursor->at - 4);
     bool is_alignment =
         n_key == strlen("general.alignment") && memcmp(key, "general.alignment", n_key) == 0;
-    if (is_alignment && type != VALUE_U32)
+    if (is_alignment && type != VS_GGUF_U32)
         return vs_fail(VS_ERROR_MODEL, "%s: general.alignment is no 32-bit number",
                        cursor->map->path);
-    if (type == VALUE_STRING) {
+    if (type == VS_GGUF_STRING) {
         VS_TRY(read_string(&text, &n, cursor, "a string value"));
         return vs_text_add(&weights->metadata, key, n_key, text, n);
     }
-    if (type == VALUE_ARRAY)
+    if (type == VS_GGUF_ARRAY) {
+        VS_TRY(note_shape(notes, key, n_key, cursor->at));
         return skip_array(cursor);
+    }
     VS_TRY(read_number(&value, cursor, value_bytes[type], "a value"));
     if (is_alignment) {
         if (value == 0 || (value & (value - 1)))
@@ -136,22 +196,32 @@ fail:
     return status;
 }
 
+static const struct {
+    unsigned type;
+    enum vs_dtype dtype;
+} tensor_types[] = {{0, VS_F32},  {1, VS_F16},  {2, VS_Q4_0}, {8, VS_Q8_0}, {12, VS_Q4_K}, {24, VS_I8},
+                    {25, VS_I16}, {26, VS_I32}, {27, VS_I64}, {28, VS_F64}, {30, VS_BF16}};
+enum { N_TENSOR_TYPES = sizeof tensor_types / sizeof *tensor_types };
+
+uint32_t vs_gguf_type(enum vs_dtype dtype)
+{
+    for (size_t i = 0; i < N_TENSOR_TYPES; i++)
+        if (tensor_types[i].dtype == dtype)
+            return tensor_types[i].type;
+    return UINT32_MAX;
+}
+
 /* Format of a type number; a refused one gives its name in *name, or NULL. */
 static bool dtype_of(enum vs_dtype *dtype, const char **name, uint64_t type)
 {
-    static const struct {
-        unsigned type;
-        enum vs_dtype dtype;
-    } known[] = {{0, VS_F32},  {1, VS_F16},  {2, VS_Q4_0}, {8, VS_Q8_0}, {12, VS_Q4_K}, {24, VS_I8},
-                 {25, VS_I16}, {26, VS_I32}, {27, VS_I64}, {28, VS_F64}, {30, VS_BF16}};
     static const char *const refused[] = {
         [3] = "Q4_1",    [6] = "Q5_0",     [7] = "Q5_1",   [9] = "Q8_1",    [10] = "Q2_K",
         [11] = "Q3_K",   [13] = "Q5_K",    [14] = "Q6_K",  [15] = "Q8_K",   [16] = "IQ2_XXS",
         [17] = "IQ2_XS", [18] = "IQ3_XXS", [19] = "IQ1_S", [20] = "IQ4_NL", [21] = "IQ3_S",
         [22] = "IQ2_S",  [23] = "IQ4_XS",  [29] = "IQ1_M", [34] = "TQ1_0",  [35] = "TQ2_0"};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (known[i].type == type) {
-            *dtype = known[i].dtype;
+    for (size_t i = 0; i < N_TENSOR_TYPES; i++)
+        if (tensor_types[i].type == type) {
+            *dtype = tensor_types[i].dtype;
             return true;
         }
     *name = type < sizeof refused / sizeof *refused ? refused[type] : NULL;
@@ -195,8 +265,8 @@ fail:
 }
 
 /* The table is read twice: where the data begin is known only behind its end. */
-static enum vs_status read_tensors(struct vs_weights *weights, struct cursor cursor,
-                                   uint64_t n_tensors, uint64_t alignment)
+static enum vs_status read_tensors(struct vs_weights *weights, struct shape_notes *notes,
+                                   struct cursor cursor, uint64_t n_tensors, uint64_t alignment)
 {
     enum vs_status status;
     struct vs_tensor_entry entry = {0};
@@ -206,6 +276,8 @@ static enum vs_status read_tensors(struct vs_weights *weights, struct cursor cur
     for (uint64_t i = 0; i < n_tensors; i++)
         VS_TRY(read_tensor(&entry, &cursor));
     uint64_t start = (cursor.at + alignment - 1) / alignment * alignment;
+    if (notes->n)
+        qsort(notes->items, notes->n, sizeof *notes->items, compare_notes);
     for (uint64_t i = 0; i < n_tensors; i++) {
         VS_TRY(read_tensor(&entry, &again));
         if (entry.offset % alignment)
@@ -215,6 +287,7 @@ static enum vs_status read_tensors(struct vs_weights *weights, struct cursor cur
                            (uintmax_t)alignment);
         if (__builtin_add_overflow(start, entry.offset, &entry.offset))
             entry.offset = UINT64_MAX;
+        unfold(&entry, notes, &cursor);
         VS_TRY(vs_weights_add(weights, map, &entry, NULL));
     }
     return vs_weights_check_overlap(weights);
@@ -226,6 +299,7 @@ enum vs_status vs_gguf_read(struct vs_weights *weights, const struct vs_file_map
 {
     enum vs_status status;
     struct cursor cursor = {map, 4};
+    struct shape_notes notes = {0};
     uint64_t version, n_tensors, n_values, alignment = DEFAULT_ALIGNMENT;
 
     weights->container = VS_GGUF;
@@ -241,8 +315,9 @@ enum vs_status vs_gguf_read(struct vs_weights *weights, const struct vs_file_map
                        "%s: %ju tensors and %ju key-values; at most %d and %d are read", map->path,
                        (uintmax_t)n_tensors, (uintmax_t)n_values, VS_MAX_TENSORS, MAX_KEY_VALUES);
     for (uint64_t i = 0; i < n_values; i++)
-        VS_TRY(read_key_value(weights, &cursor, &alignment));
-    return read_tensors(weights, cursor, n_tensors, alignment);
+        VS_TRY(read_key_value(weights, &notes, &cursor, &alignment));
+    VS_TRY(read_tensors(weights, &notes, cursor, n_tensors, alignment));
 fail:
+    free(notes.items);
     return status;
 }

@@ -14,8 +14,14 @@ models_libmodels_la_SOURCES += \
 	models/torch_zip.c \
 	models/pickle.c models/pickle.h models/pickle_machine.h \
 	models/pickle_tensors.c \
-	models/gguf.c \
+	models/gguf.c models/gguf.h \
+	models/names.c models/names.h \
 	models/recognize.c models/recognize.h
+
+# files: written anew
+models_libmodels_la_SOURCES += \
+	models/conversion.c models/conversion.h models/conversion_internal.h \
+	models/write_safetensors.c models/write_torch.c models/write_gguf.c
 
 # text: cleaning, tokenizer, UMT5 encoder
 models_libmodels_la_SOURCES += \

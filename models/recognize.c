@@ -32,14 +32,6 @@ static size_t count_blocks(const struct vs_weights *weights)
     return n;
 }
 
-static bool any_name_holds(const struct vs_weights *weights, const char *part)
-{
-    for (size_t i = 0; i < vs_weights_count(weights); i++)
-        if (strstr(vs_weights_at(weights, i)->name, part))
-            return true;
-    return false;
-}
-
 static enum vs_gates gates_of(const struct vs_weights *weights, const char *projection, size_t dim)
 {
     char name[96];
@@ -117,10 +109,4 @@ void vs_recognize(struct vs_recognized *r, const struct vs_weights *weights)
     else if (vs_weights_find(weights, "decoder.conv1.weight") &&
              vs_weights_find(weights, "decoder.head.2.weight"))
         recognize_vae(r, weights);
-    else if (any_name_holds(weights, ".attn1.to_q.") ||
-             any_name_holds(weights, "condition_embedder."))
-        r->hint = "its names are those of the diffusers layout; use the release's original file";
-    else if (any_name_holds(weights, "encoder.block.0.layer."))
-        r->hint = "a T5 encoder with the transformers library's names; use the release's "
-                  "models_t5_*.pth";
 }

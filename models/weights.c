@@ -9,9 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include <utf8proc.h>
 
 #include "cl/alloc.h"
+#include "models/names.h"
 #include "models/weights_internal.h"
 
 /* ---- Names -------------------------------------------------------------------------------- */
@@ -214,7 +217,7 @@ static const char *text_find(const struct vs_text_list *list, const char *key)
     return NULL;
 }
 
-static void text_free(struct vs_text_list *list)
+void vs_text_free(struct vs_text_list *list)
 {
     for (size_t i = 0; i < list->n; i++) {
         free(list->entries[i].key);
@@ -279,6 +282,22 @@ static enum vs_status sort_names(struct vs_weights *weights)
     return VS_OK;
 }
 
+/* Files in diffusers' naming get that of the releases; what they say stays in raw_name. */
+static enum vs_status rename_from_diffusers(struct vs_weights *weights)
+{
+    enum vs_name_table table = VS_N_NAME_TABLES;
+    for (size_t i = 0; i < weights->n_tensors && table == VS_N_NAME_TABLES; i++)
+        table = vs_names_conclude(weights->tensors[i].name);
+    for (size_t i = 0; i < weights->n_tensors && table != VS_N_NAME_TABLES; i++) {
+        char *name = vs_names_translate(weights->tensors[i].name, table, VS_NAMES_WAN);
+        if (!name)
+            return VS_ERROR_MEMORY;
+        free((void *)(uintptr_t)weights->tensors[i].name);
+        weights->tensors[i].name = name;
+    }
+    return VS_OK;
+}
+
 /* ---- Opening ------------------------------------------------------------------------------ */
 
 static bool begins(const struct vs_file_map *map, const char *text)
@@ -339,6 +358,7 @@ static enum vs_status open_map(struct vs_weights **weights, struct vs_file_map *
         goto fail;
     }
     VS_TRY(read_container(made, map));
+    VS_TRY(rename_from_diffusers(made));
     VS_TRY(sort_names(made));
     *weights = made;
     return VS_OK;
@@ -384,8 +404,8 @@ void vs_weights_free(struct vs_weights *weights)
     for (size_t i = 0; i < weights->n_maps; i++)
         vs_file_map_free(weights->maps[i]);
     vs_synthetic_free(weights->synthetic);
-    text_free(&weights->metadata);
-    text_free(&weights->inert);
+    vs_text_free(&weights->metadata);
+    vs_text_free(&weights->inert);
     free(weights->tensors);
     free(weights->by_name);
     free(weights->copies);
@@ -425,6 +445,21 @@ const struct vs_tensor *vs_weights_find(const struct vs_weights *weights, const 
     const struct vs_tensor *const *hit = bsearch(&key, weights->by_name, weights->n_tensors,
                                                  sizeof *weights->by_name, compare_names);
     return hit ? *hit : NULL;
+}
+
+void vs_weights_release(const struct vs_weights *weights, const struct vs_tensor *tensor)
+{
+    const uint8_t *data = tensor->data;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    for (size_t i = 0; i < weights->n_maps; i++) {
+        const struct vs_file_map *map = weights->maps[i];
+        if (!map->mapped || data < map->data || data >= map->data + map->size)
+            continue;
+        /* A copy of strided elements lies in no map and is left alone. */
+        size_t begin = (size_t)(data - map->data) / page * page;
+        size_t end = (size_t)(data - map->data) + tensor->n_bytes;
+        (void)madvise((void *)(uintptr_t)(map->data + begin), end - begin, MADV_DONTNEED);
+    }
 }
 
 const char *vs_weights_metadata(const struct vs_weights *weights, const char *key)

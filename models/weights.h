@@ -42,6 +42,10 @@ const struct vs_tensor *vs_weights_at(const struct vs_weights *weights, size_t i
 /* The tensor of that (release) name, or NULL. */
 const struct vs_tensor *vs_weights_find(const struct vs_weights *weights, const char *name);
 
+/* Lets go of the memory that holds a mapped tensor; it is read from the file again when needed. For
+ * those who go through a file once. */
+void vs_weights_release(const struct vs_weights *weights, const struct vs_tensor *tensor);
+
 /* Text of the file's metadata entry (safetensors __metadata__, GGUF string keys), or NULL. */
 const char *vs_weights_metadata(const struct vs_weights *weights, const char *key);
 

@@ -76,6 +76,8 @@ VS_CHECK enum vs_status vs_weights_add(struct vs_weights *weights, const struct 
 VS_CHECK enum vs_status vs_text_add(struct vs_text_list *list, const char *key, size_t n_key,
                                     const char *value, size_t n_value);
 
+void vs_text_free(struct vs_text_list *list);
+
 /* Refuses tensors of one file that share bytes. */
 VS_CHECK enum vs_status vs_weights_check_overlap(const struct vs_weights *weights);
 

@@ -76,7 +76,7 @@ START_TEST(networks_are_recognised)
 }
 END_TEST
 
-/* A transformer without memory, a LoRA and another library's names, made from names alone. */
+/* A transformer without memory, a LoRA, another library's names, made from names alone. */
 START_TEST(names_are_enough)
 {
     static const struct {
@@ -92,8 +92,15 @@ START_TEST(names_are_enough)
          12},
         {{"diffusion_model.blocks.2.self_attn.q.lora_A.weight", "x", "y"}, VS_PART_LORA, true, 3},
         {{"base.blocks.2.lora_down.weight", "x", "y"}, VS_PART_LORA, true, 0},
-        {{"blocks.0.attn1.to_q.weight", "x", "y"}, VS_PART_UNKNOWN, true, 0},
-        {{"encoder.block.0.layer.0.SelfAttention.q.weight", "x", "y"}, VS_PART_UNKNOWN, true, 0},
+        {{"patch_embedding.weight", "blocks.0.attn1.to_q.weight", "blocks.7.attn2.to_k.bias"},
+         VS_PART_DIT,
+         false,
+         8},
+        {{"shared.weight", "encoder.block.0.layer.0.SelfAttention.q.weight",
+          "encoder.block.2.layer.1.layer_norm.weight"},
+         VS_PART_TEXT_ENCODER,
+         false,
+         3},
         {{"w", "x", "y"}, VS_PART_UNKNOWN, false, 0},
     };
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {

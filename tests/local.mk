@@ -282,3 +282,13 @@ installcheck-local:
 # kernel_variants.txt against what the launchers build
 dist_check_SCRIPTS += tests/check_variants.sh
 TESTS += tests/check_variants.sh
+
+# model files written anew: formats, containers, the command
+check_PROGRAMS += tests/check_conversion
+TESTS += tests/check_conversion
+tests_check_conversion_SOURCES = tests/check_conversion.c $(file_builder)
+nodist_EXTRA_tests_check_conversion_SOURCES = force_cxx_link.cc
+tests_check_conversion_CFLAGS = $(tests_cflags)
+tests_check_conversion_LDADD = $(tests_ldadd)
+dist_check_SCRIPTS += tests/cli-convert.sh
+TESTS += tests/cli-convert.sh

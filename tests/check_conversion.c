@@ -1,0 +1,819 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * check_conversion.c - number formats and model files that are written: against float64, against
+ * the golden files of other writers, and against this program's own readers. */
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "cl/sha256.h"
+#include "kernels/convert/narrow.h"
+#include "models/conversion.h"
+#include "models/names.h"
+#include "models/weights_internal.h"
+#include "tests/check_common.h"
+#include "tests/file_builder.h"
+
+/* ---- Helpers ------------------------------------------------------------------------------ */
+
+static const char *source_path(const char *file)
+{
+    static char path[4][512];
+    static size_t turn;
+    const char *srcdir = getenv("srcdir");
+    char *out = path[turn++ % 4];
+    snprintf(out, sizeof path[0], "%s/%s", srcdir ? srcdir : ".", file);
+    return out;
+}
+
+static struct vs_weights *open_ok(const char *file)
+{
+    struct vs_weights *weights;
+    check_ok(vs_weights_open(&weights, source_path(file)));
+    return weights;
+}
+
+static enum vs_status collect(void *user, const void *data, size_t n_bytes)
+{
+    bytes_put(user, data, n_bytes);
+    return VS_OK;
+}
+
+static enum vs_status convert_to(struct bytes *bytes, const struct vs_weights *weights,
+                                 const struct vs_conversion_options *options)
+{
+    struct vs_conversion *conversion = NULL;
+    const struct vs_output output = {collect, bytes};
+    enum vs_status status = vs_conversion_create(&conversion, &weights, 1, options);
+    if (status == VS_OK) {
+        ck_assert_uint_eq(vs_conversion_files(conversion), 1);
+        status = vs_conversion_write(conversion, 0, &output);
+    }
+    vs_conversion_free(conversion);
+    return status;
+}
+
+/* bytes stay with the caller, who frees them after the weights. */
+static struct vs_weights *converted(struct bytes *bytes, const struct vs_weights *weights,
+                                    const struct vs_conversion_options *options)
+{
+    struct vs_weights *result;
+    check_ok(convert_to(bytes, weights, options));
+    check_ok(vs_weights_open_memory(&result, "converted", bytes->data, bytes->n));
+    return result;
+}
+
+static bool same_shape(const struct vs_tensor *a, const struct vs_tensor *b)
+{
+    return a->n_dims == b->n_dims && memcmp(a->shape, b->shape, a->n_dims * sizeof *a->shape) == 0;
+}
+
+/* Every tensor of want is in got: name, format, shape, and every bit. */
+static void compare_all(const struct vs_weights *got, const struct vs_weights *want)
+{
+    ck_assert_uint_eq(vs_weights_count(got), vs_weights_count(want));
+    for (size_t i = 0; i < vs_weights_count(want); i++) {
+        const struct vs_tensor *b = vs_weights_at(want, i), *a = vs_weights_find(got, b->name);
+        ck_assert_msg(a != NULL, "%s is lost", b->name);
+        ck_assert_msg(a->dtype == b->dtype && same_shape(a, b), "%s is another", b->name);
+        ck_assert_msg(memcmp(a->data, b->data, b->n_bytes) == 0, "%s: other values", b->name);
+    }
+}
+
+static float *widened(const struct vs_tensor *tensor)
+{
+    float *values = malloc((tensor->n_elements + 1) * sizeof *values);
+    ck_assert(values);
+    vs_dtype_read(values, tensor->data, tensor->dtype, tensor->n_elements);
+    return values;
+}
+
+/* ---- Number formats ----------------------------------------------------------------------- */
+
+static float float_of(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* Every half and every bfloat comes back; NaN stays NaN. */
+START_TEST(plain_formats_come_back)
+{
+    static const enum vs_dtype dtypes[] = {VS_F16, VS_BF16};
+    for (size_t d = 0; d < 2; d++)
+        for (uint32_t bits = 0; bits < 65536; bits++) {
+            uint16_t in = (uint16_t)bits, out = 0;
+            float value;
+            vs_dtype_read(&value, &in, dtypes[d], 1);
+            ck_assert_int_eq((int)vs_dtype_narrow(&out, &value, dtypes[d], 1), VS_NARROW_OK);
+            float again;
+            vs_dtype_read(&again, &out, dtypes[d], 1);
+            if (isnan(value) ? !isnan(again) : out != in)
+                ck_abort_msg("%s %04x became %04x", vs_dtype_info(dtypes[d])->name, in, out);
+        }
+}
+END_TEST
+
+/* The nearest of a format's values, the even one of two: from the table of all halves, and of all
+ * bfloats, by distance in float64. */
+START_TEST(plain_formats_round_to_nearest)
+{
+    static const enum vs_dtype dtypes[] = {VS_F16, VS_BF16};
+    enum vs_dtype dtype = dtypes[_i];
+    uint16_t infinity = dtype == VS_F16 ? 0x7c00 : 0x7f80;
+    for (int i = 0; i < 200000; i++) {
+        /* Halves between 2^-26 and 2^16, ties among them; any bfloat. */
+        uint32_t bits = (uint32_t)check_random();
+        if (dtype == VS_F16)
+            bits = (bits & 0x80000000u) | ((101u << 23) + bits % (42u << 23));
+        if (i % 4 == 0)
+            bits &= ~0xfffu;
+        float value = float_of(bits);
+        if (!isfinite(value))
+            continue;
+        uint16_t got = 0;
+        if (vs_dtype_narrow(&got, &value, dtype, 1) == VS_NARROW_RANGE) {
+            ck_assert(fabs((double)value) >= (dtype == VS_F16 ? 65520 : 0x1.ffp127));
+            continue;
+        }
+        uint16_t magnitude = got & 0x7fff;
+        ck_assert_uint_lt(magnitude, infinity);
+        for (int step = -1; step <= 1; step += 2) {
+            uint16_t other = (uint16_t)(magnitude + step);
+            if ((magnitude == 0 && step < 0) || other >= infinity)
+                continue;
+            float a, b;
+            other |= got & 0x8000;
+            vs_dtype_read(&a, &got, dtype, 1);
+            vs_dtype_read(&b, &other, dtype, 1);
+            double to_a = fabs((double)a - (double)value), to_b = fabs((double)b - (double)value);
+            if (to_b < to_a || (to_b == to_a && got & 1))
+                ck_abort_msg("%a became %a, and %a is nearer", (double)value, (double)a,
+                             (double)b);
+        }
+    }
+}
+END_TEST
+
+START_TEST(formats_refuse_what_they_cannot_hold)
+{
+    float block[256] = {0};
+    uint8_t out[1024];
+    block[7] = 65520;
+    ck_assert_int_eq((int)vs_dtype_narrow(out, block, VS_F16, 32), VS_NARROW_RANGE);
+    ck_assert_int_eq((int)vs_dtype_narrow(out, block, VS_BF16, 32), VS_NARROW_OK);
+    ck_assert_int_eq((int)vs_dtype_narrow(out, block, VS_Q8_0, 32), VS_NARROW_OK);
+    block[7] = 0x1.fffp127f;
+    ck_assert_int_eq((int)vs_dtype_narrow(out, block, VS_BF16, 32), VS_NARROW_RANGE);
+    ck_assert_int_eq((int)vs_dtype_narrow(out, block, VS_F32, 32), VS_NARROW_OK);
+    block[7] = 65520.0f * 127;
+    ck_assert_int_eq((int)vs_dtype_narrow(out, block, VS_Q8_0, 32), VS_NARROW_RANGE);
+    ck_assert_int_eq((int)vs_dtype_narrow(out, block, VS_Q4_K, 256), VS_NARROW_OK);
+    block[7] = -6.2e7f;
+    ck_assert_int_eq((int)vs_dtype_narrow(out, block, VS_Q4_K, 256), VS_NARROW_RANGE);
+    static const float bad[] = {NAN, INFINITY, -INFINITY};
+    for (size_t i = 0; i < 3; i++) {
+        block[7] = bad[i];
+        ck_assert_int_eq((int)vs_dtype_narrow(out, block, VS_Q8_0, 32), VS_NARROW_NONFINITE);
+        ck_assert_int_eq((int)vs_dtype_narrow(out, block, VS_Q4_K, 256), VS_NARROW_NONFINITE);
+        ck_assert_int_eq((int)vs_dtype_narrow(out, block, VS_F16, 256), VS_NARROW_OK);
+    }
+}
+END_TEST
+
+/* Data that a block meets: weights, all of one sign, one large value among small ones, equal
+ * values, few, tiny, huge ones. */
+enum { N_KINDS = 8 };
+
+static void fill(float *x, size_t n, int kind)
+{
+    for (size_t i = 0; i < n; i++) {
+        float g = check_gauss();
+        x[i] = kind == 0   ? 0.02f * g
+               : kind == 1 ? fabsf(g)
+               : kind == 2 ? -fabsf(g) - 3
+               : kind == 3 ? (i % 32 == 5 ? 100 * g : 0.01f * g)
+               : kind == 4 ? 0.25f
+               : kind == 5 ? (i % 64 == 0 ? g : 0)
+               : kind == 6 ? 1e-6f * g
+                           : 1e4f * g;
+    }
+}
+
+/* The bound of narrow.h, in float64. */
+START_TEST(q8_0_keeps_its_bound)
+{
+    float x[32], y[32];
+    uint8_t block[34];
+    for (int turn = 0; turn < 2000; turn++) {
+        fill(x, 32, _i);
+        ck_assert_int_eq((int)vs_dtype_narrow(block, x, VS_Q8_0, 32), VS_NARROW_OK);
+        vs_dtype_widen(y, block, VS_Q8_0, 32);
+        double most = 0;
+        for (size_t i = 0; i < 32; i++)
+            most = fmax(most, fabs((double)x[i]));
+        for (size_t i = 0; i < 32; i++)
+            if (!(fabs((double)x[i] - (double)y[i]) <= 0.57 * most / 127 + 0x1p-18))
+                ck_abort_msg("%g became %g in a block up to %g", (double)x[i], (double)y[i], most);
+    }
+}
+END_TEST
+
+/* Squares of the faults of the plainest way to fill a Q4_K block: scale and minimum of each part
+ * from its smallest and largest value, in float64. */
+static double plain_q4_k(const float *x)
+{
+    double scale[8], minimum[8], top = 0, bottom = 0, sum = 0;
+    for (size_t j = 0; j < 8; j++) {
+        double least = 0, most = (double)x[32 * j];
+        for (size_t i = 32 * j; i < 32 * j + 32; i++) {
+            least = fmin(least, (double)x[i]);
+            most = fmax(most, (double)x[i]);
+        }
+        scale[j] = (most - least) / 15;
+        minimum[j] = -least;
+        top = fmax(top, scale[j]);
+        bottom = fmax(bottom, minimum[j]);
+    }
+    double d = (double)vs_half_value(vs_half_of((float)(top / 63)));
+    double dmin = (double)vs_half_value(vs_half_of((float)(bottom / 63)));
+    for (size_t j = 0; j < 8; j++) {
+        double s = d > 0 ? d * fmin(63, rint(scale[j] / d)) : 0;
+        double m = dmin > 0 ? dmin * fmin(63, rint(minimum[j] / dmin)) : 0;
+        for (size_t i = 32 * j; i < 32 * j + 32; i++) {
+            double q = s > 0 ? fmax(0, fmin(15, rint(((double)x[i] + m) / s))) : 0;
+            sum += (s * q - m - (double)x[i]) * (s * q - m - (double)x[i]);
+        }
+    }
+    return sum;
+}
+
+/* Over many blocks the search is never worse than the plain way, and clearly better on what weights
+ * look like. No value is off by more than a fifth of the largest, or, where values are tiny, by what
+ * the rounding of a half does 63 times 15: 2^-25 63 15 < 2^-15. */
+START_TEST(q4_k_searches)
+{
+    enum { N_BLOCKS = 200 };
+    float x[256], y[256];
+    uint8_t block[144];
+    double plain = 0, searched = 0;
+    for (int turn = 0; turn < N_BLOCKS; turn++) {
+        fill(x, 256, _i);
+        ck_assert_int_eq((int)vs_dtype_narrow(block, x, VS_Q4_K, 256), VS_NARROW_OK);
+        vs_dtype_widen(y, block, VS_Q4_K, 256);
+        plain += plain_q4_k(x);
+        double width = 0;
+        for (size_t i = 0; i < 256; i++) {
+            searched += ((double)x[i] - (double)y[i]) * ((double)x[i] - (double)y[i]);
+            width = fmax(width, fabs((double)x[i]));
+        }
+        for (size_t i = 0; i < 256; i++)
+            if (!(fabs((double)x[i] - (double)y[i]) <= 0.2 * width + 0x1p-15))
+                ck_abort_msg("%g became %g in a block up to %g", (double)x[i], (double)y[i],
+                             width);
+    }
+    ck_assert_msg(searched <= plain * (_i == 0 ? 0.9 : 1) + 256 * 0x1p-50 * N_BLOCKS,
+                  "squares of faults: %g, and %g without a search", searched, plain);
+}
+END_TEST
+
+/* What a decoder says of a block is held by a block: encoding it again loses next to nothing. */
+START_TEST(blocks_are_stable)
+{
+    static const enum vs_dtype dtypes[] = {VS_Q8_0, VS_Q4_K};
+    for (size_t d = 0; d < 2; d++) {
+        float x[256], y[256], z[256];
+        uint8_t block[272];
+        for (int turn = 0; turn < 100; turn++) {
+            fill(x, 256, 0);
+            ck_assert_int_eq((int)vs_dtype_narrow(block, x, dtypes[d], 256), VS_NARROW_OK);
+            vs_dtype_widen(y, block, dtypes[d], 256);
+            ck_assert_int_eq((int)vs_dtype_narrow(block, y, dtypes[d], 256), VS_NARROW_OK);
+            vs_dtype_widen(z, block, dtypes[d], 256);
+            double lost = 0, first = 0;
+            for (size_t i = 0; i < 256; i++) {
+                lost += ((double)z[i] - (double)y[i]) * ((double)z[i] - (double)y[i]);
+                first += ((double)x[i] - (double)y[i]) * ((double)x[i] - (double)y[i]);
+            }
+            ck_assert_msg(lost <= 0.3 * first, "%g was lost, after %g", lost, first);
+        }
+    }
+}
+END_TEST
+
+/* The same bytes everywhere: a compiler that fuses, or reorders sums, changes these hashes. */
+START_TEST(blocks_have_known_bytes)
+{
+    static const struct {
+        enum vs_dtype dtype;
+        const char *sha256;
+    } known[] = {{VS_Q8_0, "fcfc544db1d4487c4890b5b1a54425442db5dca1806e4403e5fb0ffe32f04be2"},
+                 {VS_Q4_K, "dde1c333d110b22573fb72f45be0dbbc002876336a527db972f182ff8655f990"}};
+    enum { N = 4096 };
+    static float x[N];
+    static uint8_t out[N * 2];
+    uint64_t state = 1;
+    for (size_t i = 0; i < N; i++) {
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        x[i] = (float)(int32_t)(state >> 32) * 0x1p-33f; /* whole numbers, scaled: exact */
+    }
+    for (size_t i = 0; i < 2; i++) {
+        const struct vs_dtype_info *info = vs_dtype_info(known[i].dtype);
+        struct vs_sha256 hash;
+        char hex[65];
+        ck_assert_int_eq((int)vs_dtype_narrow(out, x, known[i].dtype, N), VS_NARROW_OK);
+        vs_sha256_init(&hash);
+        vs_sha256_update(&hash, out, N / info->n_elements * info->n_bytes);
+        vs_sha256_hex(&hash, hex);
+        ck_assert_str_eq(hex, known[i].sha256);
+    }
+}
+END_TEST
+
+/* ---- Names -------------------------------------------------------------------------------- */
+
+START_TEST(names_translate)
+{
+    static const struct {
+        enum vs_name_table table;
+        const char *wan, *diffusers;
+    } pairs[] = {
+        {VS_TABLE_DIT, "patch_embedding.weight", "patch_embedding.weight"},
+        {VS_TABLE_DIT, "time_embedding.2.bias", "condition_embedder.time_embedder.linear_2.bias"},
+        {VS_TABLE_DIT, "time_projection.1.weight", "condition_embedder.time_proj.weight"},
+        {VS_TABLE_DIT, "head.modulation", "scale_shift_table"},
+        {VS_TABLE_DIT, "head.head.bias", "proj_out.bias"},
+        {VS_TABLE_DIT, "blocks.29.modulation", "blocks.29.scale_shift_table"},
+        {VS_TABLE_DIT, "blocks.3.self_attn.o.weight", "blocks.3.attn1.to_out.0.weight"},
+        {VS_TABLE_DIT, "blocks.3.self_attn.norm_q.weight", "blocks.3.attn1.norm_q.weight"},
+        {VS_TABLE_DIT, "blocks.3.cross_attn.k.bias", "blocks.3.attn2.to_k.bias"},
+        {VS_TABLE_DIT, "blocks.3.norm3.weight", "blocks.3.norm2.weight"},
+        {VS_TABLE_DIT, "blocks.3.ffn.0.weight", "blocks.3.ffn.net.0.proj.weight"},
+        {VS_TABLE_DIT, "blocks.0.self_attn.memory.A_log", "blocks.0.attn1.memory.A_log"},
+        {VS_TABLE_TEXT_ENCODER, "token_embedding.weight", "shared.weight"},
+        {VS_TABLE_TEXT_ENCODER, "norm.weight", "encoder.final_layer_norm.weight"},
+        {VS_TABLE_TEXT_ENCODER, "blocks.23.attn.q.weight",
+         "encoder.block.23.layer.0.SelfAttention.q.weight"},
+        {VS_TABLE_TEXT_ENCODER, "blocks.1.pos_embedding.embedding.weight",
+         "encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight"},
+        {VS_TABLE_TEXT_ENCODER, "blocks.1.ffn.gate.0.weight",
+         "encoder.block.1.layer.1.DenseReluDense.wi_0.weight"},
+        {VS_TABLE_TEXT_ENCODER, "blocks.1.norm2.weight", "encoder.block.1.layer.1.layer_norm.weight"},
+        {VS_TABLE_VAE, "conv1.weight", "quant_conv.weight"},
+        {VS_TABLE_VAE, "encoder.conv1.weight", "encoder.conv_in.weight"},
+        {VS_TABLE_VAE, "encoder.downsamples.3.shortcut.bias",
+         "encoder.down_blocks.3.conv_shortcut.bias"},
+        {VS_TABLE_VAE, "encoder.downsamples.5.time_conv.weight",
+         "encoder.down_blocks.5.time_conv.weight"},
+        {VS_TABLE_VAE, "decoder.middle.2.residual.6.bias",
+         "decoder.mid_block.resnets.1.conv2.bias"},
+        {VS_TABLE_VAE, "decoder.middle.1.to_qkv.weight",
+         "decoder.mid_block.attentions.0.to_qkv.weight"},
+        {VS_TABLE_VAE, "decoder.upsamples.7.resample.1.weight",
+         "decoder.up_blocks.1.upsamplers.0.resample.1.weight"},
+        {VS_TABLE_VAE, "decoder.upsamples.12.residual.3.gamma",
+         "decoder.up_blocks.3.resnets.0.norm2.gamma"},
+        {VS_TABLE_VAE, "decoder.head.0.gamma", "decoder.norm_out.gamma"},
+        {VS_TABLE_VAE, "something.else", "something.else"},
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        char *there = vs_names_translate(pairs[i].wan, pairs[i].table, VS_NAMES_DIFFUSERS);
+        char *back = vs_names_translate(pairs[i].diffusers, pairs[i].table, VS_NAMES_WAN);
+        ck_assert_str_eq(there, pairs[i].diffusers);
+        ck_assert_str_eq(back, pairs[i].wan);
+        free(there);
+        free(back);
+    }
+}
+END_TEST
+
+static const char *const networks[] = {"models/demo/diffusion_pytorch_model.safetensors",
+                                       "models/demo/models_t5_umt5-xxl-enc-bf16.pth",
+                                       "models/demo/Wan2.1_VAE.pth"};
+enum { N_NETWORKS = sizeof networks / sizeof *networks };
+
+/* Whole networks go to diffusers' names, where no name but the patch embedding's is left as it
+ * was, and are read from there as what they were. */
+START_TEST(networks_are_read_under_diffusers_names)
+{
+    struct vs_conversion_options options = {
+        .container = VS_SAFETENSORS, .keep_dtype = true, .names = VS_TARGET_DIFFUSERS};
+    struct bytes bytes = {0};
+    struct vs_weights *source = open_ok(networks[_i]);
+    struct vs_weights *other = converted(&bytes, source, &options);
+    compare_all(other, source);
+    for (size_t i = 0; i < vs_weights_count(other); i++) {
+        const struct vs_tensor *tensor = vs_weights_at(other, i);
+        if (strncmp(tensor->name, "patch_embedding.", 16) != 0)
+            ck_assert_str_ne(tensor->name, tensor->raw_name);
+    }
+    vs_weights_free(other);
+    vs_weights_free(source);
+    bytes_free(&bytes);
+}
+END_TEST
+
+/* ---- Containers --------------------------------------------------------------------------- */
+
+static const struct {
+    const char *file;
+    bool blocks; /* holds tensors that only GGUF can */
+} forms[] = {{"tests/golden/files/dit_forms/dit_f32.safetensors", false},
+             {"tests/golden/files/dit_forms/dit_bf16.safetensors", false},
+             {"tests/golden/files/dit_forms/dit_f16.safetensors", false},
+             {"tests/golden/files/dit_forms/dit_ema.pt", false},
+             {"tests/golden/files/dit_forms/dit_f16.gguf", false},
+             {"tests/golden/files/dit_forms/dit_bf16.gguf", false},
+             {"tests/golden/files/dit_forms/sharded/"
+              "diffusion_pytorch_model.safetensors.index.json", false},
+             {"tests/golden/files/dit_forms/dit_q8_0.gguf", true},
+             {"tests/golden/files/dit_forms/dit_q4_0.gguf", true},
+             {"tests/golden/files/dit_forms/dit_q4_k.gguf", true},
+             {"models/demo/Wan2.1_VAE.pth", false},
+             {"models/demo/models_t5_umt5-xxl-enc-bf16.pth", false}};
+enum { N_FORMS = sizeof forms / sizeof *forms };
+
+/* Once round all containers, bit for bit; the shape of the folded patch embedding is found again.
+ */
+START_TEST(containers_hold_the_same)
+{
+    static const enum vs_container round[] = {VS_TORCH, VS_GGUF, VS_SAFETENSORS, VS_GGUF, VS_TORCH,
+                                              VS_SAFETENSORS};
+    enum { N_ROUND = sizeof round / sizeof *round };
+    static const size_t patch[] = {64, 16, 1, 2, 2};
+    struct bytes bytes[N_ROUND] = {{0}};
+    struct vs_weights *source = open_ok(forms[_i].file), *last = source, *made[N_ROUND];
+    size_t n = 0;
+    for (size_t i = 0; i < N_ROUND; i++) {
+        struct vs_conversion_options options = {.container = round[i], .keep_dtype = true};
+        if (forms[_i].blocks && round[i] != VS_GGUF) {
+            ck_assert_int_eq(convert_to(&bytes[i], last, &options), VS_ERROR_USAGE);
+            ck_assert_ptr_nonnull(strstr(vs_error_message(), "which"));
+            bytes_free(&bytes[i]);
+            continue;
+        }
+        made[n] = converted(&bytes[n], last, &options);
+        ck_assert_int_eq((int)vs_weights_container(made[n]), (int)round[i]);
+        const struct vs_tensor *tensor = vs_weights_find(made[n], "patch_embedding.weight");
+        if (tensor) {
+            ck_assert_uint_eq(tensor->n_dims, 5);
+            ck_assert_mem_eq(tensor->shape, patch, sizeof patch);
+        }
+        if (n > 0)
+            compare_all(made[n], made[0]);
+        last = made[n++];
+    }
+    ck_assert_uint_eq(n, forms[_i].blocks ? 2 : N_ROUND);
+    for (size_t i = 0; i < vs_weights_count(source); i++) {
+        const struct vs_tensor *want = vs_weights_at(source, i);
+        const struct vs_tensor *got = vs_weights_find(last, want->name);
+        ck_assert_msg(got && got->dtype == want->dtype && got->n_bytes == want->n_bytes &&
+                          memcmp(got->data, want->data, want->n_bytes) == 0,
+                      "%s is not the same", want->name);
+    }
+    for (size_t i = 0; i < n; i++) {
+        vs_weights_free(made[i]);
+        bytes_free(&bytes[i]);
+    }
+    vs_weights_free(source);
+}
+END_TEST
+
+/* What torch makes of float32 values when it narrows them, this program makes, too. */
+START_TEST(narrowed_as_other_writers_do)
+{
+    static const struct {
+        enum vs_dtype dtype;
+        const char *file;
+    } known[] = {{VS_BF16, "tests/golden/files/dit_forms/dit_bf16.safetensors"},
+                 {VS_F16, "tests/golden/files/dit_forms/dit_f16.safetensors"}};
+    struct vs_conversion_options options = {.container = VS_SAFETENSORS, .dtype = known[_i].dtype};
+    struct bytes bytes = {0};
+    struct vs_weights *source = open_ok("tests/golden/files/dit_forms/dit_f32.safetensors");
+    struct vs_weights *want = open_ok(known[_i].file);
+    struct vs_weights *got = converted(&bytes, source, &options);
+    compare_all(got, want);
+    vs_weights_free(got);
+    vs_weights_free(want);
+    vs_weights_free(source);
+    bytes_free(&bytes);
+}
+END_TEST
+
+/* Q8_0 has the bytes of the golden file's writer; Q4_K is at least as near to the values. Only
+ * matrices of blocks are touched, and only rows of whole blocks. */
+START_TEST(quantised_as_other_writers_do)
+{
+    static const struct {
+        enum vs_dtype dtype;
+        const char *file;
+    } known[] = {{VS_Q8_0, "tests/golden/files/dit_forms/dit_q8_0.gguf"},
+                 {VS_Q4_K, "tests/golden/files/dit_forms/dit_q4_k.gguf"}};
+    struct vs_conversion_options options = {.container = VS_GGUF, .dtype = known[_i].dtype};
+    struct bytes bytes = {0};
+    size_t n_equal = 0, n_searched = 0;
+    struct vs_weights *source = open_ok("tests/golden/files/dit_forms/dit_f32.safetensors");
+    struct vs_weights *want = open_ok(known[_i].file);
+    struct vs_weights *got = converted(&bytes, source, &options);
+    for (size_t i = 0; i < vs_weights_count(source); i++) {
+        const struct vs_tensor *exact = vs_weights_at(source, i);
+        const struct vs_tensor *a = vs_weights_find(got, exact->name);
+        const struct vs_tensor *b = vs_weights_find(want, exact->name);
+        ck_assert(a && b && same_shape(a, exact));
+        bool matrix = exact->n_dims == 2 && strncmp(exact->name, "blocks.", 7) == 0;
+        if (!matrix) {
+            ck_assert_int_eq((int)a->dtype, VS_F32);
+            ck_assert_mem_eq(a->data, exact->data, exact->n_bytes);
+            continue;
+        }
+        ck_assert_int_eq((int)a->dtype, (int)b->dtype);
+        if (a->dtype == VS_Q8_0) {
+            ck_assert_msg(memcmp(a->data, b->data, b->n_bytes) == 0, "%s: other bytes",
+                          exact->name);
+            n_equal++;
+            continue;
+        }
+        float *x = widened(exact), *mine = widened(a), *theirs = widened(b);
+        double my_faults = 0, their_faults = 0;
+        for (size_t j = 0; j < exact->n_elements; j++) {
+            my_faults += ((double)mine[j] - (double)x[j]) * ((double)mine[j] - (double)x[j]);
+            their_faults += ((double)theirs[j] - (double)x[j]) * ((double)theirs[j] - (double)x[j]);
+        }
+        ck_assert_msg(my_faults <= their_faults, "%s: %g, not %g", exact->name, my_faults,
+                      their_faults);
+        n_searched++;
+        free(x);
+        free(mine);
+        free(theirs);
+    }
+    ck_assert_uint_gt(n_equal, 10);
+    ck_assert_uint_eq(n_searched, known[_i].dtype == VS_Q4_K ? 2 : 0);
+    vs_weights_free(got);
+    vs_weights_free(want);
+    vs_weights_free(source);
+    bytes_free(&bytes);
+}
+END_TEST
+
+/* Integers, scalars and empty tensors pass through every container that can hold them. */
+START_TEST(odd_tensors_pass)
+{
+    static const enum vs_container containers[] = {VS_SAFETENSORS, VS_TORCH, VS_GGUF};
+    struct bytes file = {0}, bytes = {0};
+    struct vs_weights *source, *got;
+    safetensors_build(&file,
+                      "{\"scalar\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]},"
+                      "\"empty\":{\"dtype\":\"F16\",\"shape\":[3,0],\"data_offsets\":[4,4]},"
+                      "\"six\":{\"dtype\":\"I16\",\"shape\":[1,1,2,1,1,1],\"data_offsets\":[4,8]},"
+                      "\"double\":{\"dtype\":\"F64\",\"shape\":[1],\"data_offsets\":[8,16]},"
+                      "\"long\":{\"dtype\":\"I64\",\"shape\":[2,1],\"data_offsets\":[16,32]},"
+                      "\"int\":{\"dtype\":\"I32\",\"shape\":[1],\"data_offsets\":[32,36]},"
+                      "\"char\":{\"dtype\":\"I8\",\"shape\":[5],\"data_offsets\":[36,41]}}",
+                      41);
+    check_ok(vs_weights_open_memory(&source, "odd", file.data, file.n));
+    struct vs_conversion_options options = {.container = containers[_i], .keep_dtype = true};
+    got = converted(&bytes, source, &options);
+    compare_all(got, source);
+    vs_weights_free(got);
+    vs_weights_free(source);
+    bytes_free(&file);
+    bytes_free(&bytes);
+}
+END_TEST
+
+/* Tensors lie where their elements are aligned, and torch's at 64. */
+START_TEST(data_are_aligned)
+{
+    static const struct {
+        enum vs_container container;
+        size_t alignment; /* 0: of an element */
+    } wanted[] = {{VS_SAFETENSORS, 0}, {VS_TORCH, 64}, {VS_GGUF, 32}};
+    struct bytes file = {0}, bytes = {0};
+    struct vs_weights *source, *got;
+    safetensors_build(&file,
+                      "{\"a\":{\"dtype\":\"I8\",\"shape\":[3],\"data_offsets\":[0,3]},"
+                      "\"b\":{\"dtype\":\"BF16\",\"shape\":[3],\"data_offsets\":[3,9]},"
+                      "\"c\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[9,13]}}",
+                      13);
+    check_ok(vs_weights_open_memory(&source, "odd", file.data, file.n));
+    struct vs_conversion_options options = {.container = wanted[_i].container,
+                                            .keep_dtype = true};
+    got = converted(&bytes, source, &options);
+    compare_all(got, source);
+    for (size_t i = 0; i < 3; i++) {
+        const struct vs_tensor *tensor = vs_weights_at(got, i);
+        size_t alignment = wanted[_i].alignment ? wanted[_i].alignment
+                                                : vs_dtype_info(tensor->dtype)->n_bytes;
+        ck_assert_uint_eq(tensor->offset % alignment, 0);
+    }
+    vs_weights_free(got);
+    vs_weights_free(source);
+    bytes_free(&file);
+    bytes_free(&bytes);
+}
+END_TEST
+
+/* ---- Several files ------------------------------------------------------------------------ */
+
+START_TEST(shards_hold_all)
+{
+    struct vs_weights *source = open_ok(forms[0].file), *got;
+    struct vs_conversion_options options = {
+        .container = VS_SAFETENSORS, .keep_dtype = true, .shard_bytes = 100 << 10};
+    struct vs_conversion *conversion;
+    char folder[] = "conversion.XXXXXX", path[64];
+    char *names[64];
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    const struct vs_weights *const inputs[] = {source};
+    check_ok(vs_conversion_create(&conversion, inputs, 1, &options));
+    size_t n = vs_conversion_files(conversion);
+    ck_assert(n > 5 && n < 64);
+    for (size_t i = 0; i < n; i++) {
+        struct bytes bytes = {0};
+        const struct vs_output output = {collect, &bytes};
+        check_ok(vs_conversion_write(conversion, i, &output));
+        ck_assert_uint_lt(bytes.n, (100 << 10) + 4096);
+        names[i] = malloc(32);
+        snprintf(names[i], 32, "part-%zu.safetensors", i);
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        bytes_write_file(&bytes, path);
+        bytes_free(&bytes);
+    }
+    struct bytes index = {0};
+    char *text = vs_conversion_index(conversion, names);
+    bytes_text(&index, text);
+    snprintf(path, sizeof path, "%s/x.index.json", folder);
+    bytes_write_file(&index, path);
+    check_ok(vs_weights_open(&got, path));
+    compare_all(got, source);
+    vs_weights_free(got);
+    unlink(path);
+    for (size_t i = 0; i < n; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        unlink(path);
+        free(names[i]);
+    }
+    ck_assert_int_eq(rmdir(folder), 0);
+    free(text);
+    bytes_free(&index);
+    vs_conversion_free(conversion);
+    vs_weights_free(source);
+}
+END_TEST
+
+START_TEST(what_cannot_be_is_refused)
+{
+    struct vs_conversion *conversion;
+    struct vs_weights *source = open_ok(forms[0].file);
+    const struct vs_weights *const twice[] = {source, source};
+    struct vs_conversion_options options = {.container = VS_SAFETENSORS, .keep_dtype = true};
+    ck_assert_int_eq(vs_conversion_create(&conversion, twice, 2, &options), VS_ERROR_MODEL);
+    ck_assert_ptr_nonnull(strstr(vs_error_message(), "comes from"));
+    options.container = VS_GGUF;
+    options.shard_bytes = 1;
+    ck_assert_int_eq(vs_conversion_create(&conversion, twice, 1, &options), VS_ERROR_USAGE);
+    ck_assert_ptr_nonnull(strstr(vs_error_message(), "--shard-size"));
+    options = (struct vs_conversion_options){.container = VS_TORCH, .dtype = VS_Q4_K};
+    ck_assert_int_eq(vs_conversion_create(&conversion, twice, 1, &options), VS_ERROR_USAGE);
+    ck_assert_ptr_nonnull(strstr(vs_error_message(), "write GGUF"));
+    vs_weights_free(source);
+
+    struct bytes file = {0}, bytes = {0};
+    safetensors_build(&file, "{\"x\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[0,2]}}", 2);
+    check_ok(vs_weights_open_memory(&source, "x", file.data, file.n));
+    options = (struct vs_conversion_options){.container = VS_GGUF,
+                                             .keep_dtype = true,
+                                             .names = VS_TARGET_DIFFUSERS};
+    ck_assert_int_eq(convert_to(&bytes, source, &options), VS_ERROR_USAGE);
+    ck_assert_ptr_nonnull(strstr(vs_error_message(), "--names keep"));
+    vs_weights_free(source);
+    bytes_free(&file);
+}
+END_TEST
+
+/* Values beyond the format end the conversion with the tensor's name. */
+START_TEST(values_beyond_a_format_are_told)
+{
+    static const struct {
+        uint32_t bits;
+        enum vs_dtype dtype;
+        const char *text;
+    } cases[] = {{0x47800000, VS_F16, "too large for F16"},
+                 {0x7f7fffff, VS_BF16, "too large for BF16"},
+                 {0x7fc00000, VS_Q8_0, "infinities or NaN"},
+                 {0x7f800000, VS_Q4_K, "infinities or NaN"},
+                 {0x4f000000, VS_Q4_K, "too large for Q4_K"}};
+    struct bytes file = {0}, bytes = {0};
+    struct vs_weights *source;
+    safetensors_build(&file,
+                      "{\"blocks.0.ffn.0.weight\":{\"dtype\":\"F32\",\"shape\":[2,256],"
+                      "\"data_offsets\":[0,2048]}}",
+                      2048);
+    memset(file.data + file.n - 2048, 0, 2048);
+    bytes_patch(&file, file.n - 400, cases[_i].bits, 4);
+    check_ok(vs_weights_open_memory(&source, "given", file.data, file.n));
+    struct vs_conversion_options options = {.container = VS_GGUF, .dtype = cases[_i].dtype};
+    ck_assert_int_eq(convert_to(&bytes, source, &options), VS_ERROR_MODEL);
+    ck_assert_ptr_nonnull(strstr(vs_error_message(), "'blocks.0.ffn.0.weight'"));
+    ck_assert_ptr_nonnull(strstr(vs_error_message(), cases[_i].text));
+    vs_weights_free(source);
+    bytes_free(&file);
+    bytes_free(&bytes);
+}
+END_TEST
+
+/* ---- More than four gigabytes ------------------------------------------------------------- */
+
+/* A file with holes where zeros are. */
+static enum vs_status write_sparse(void *user, const void *data, size_t n_bytes)
+{
+    static const uint8_t zeros[1 << 20];
+    int fd = *(int *)user;
+    bool hole = n_bytes <= sizeof zeros && memcmp(data, zeros, n_bytes) == 0;
+    off_t at = lseek(fd, 0, SEEK_CUR);
+    if (hole)
+        ck_assert_int_eq(ftruncate(fd, at + (off_t)n_bytes), 0);
+    else
+        ck_assert_int_eq(write(fd, data, n_bytes), (ssize_t)n_bytes);
+    ck_assert(lseek(fd, at + (off_t)n_bytes, SEEK_SET) >= 0);
+    return VS_OK;
+}
+
+/* One entry too large, and one too far behind, for the numbers of plain zip. The zeros of the input
+ * are memory that nobody has written to. */
+START_TEST(archives_beyond_four_gigabytes)
+{
+    const size_t large = (size_t)4 << 30;
+    struct vs_weights *source, *got;
+    char to[] = "conversion.XXXXXX", json[256];
+    int out = mkstemp(to);
+    int n = snprintf(json, sizeof json,
+                     "{\"a\":{\"dtype\":\"BF16\",\"shape\":[%zu],\"data_offsets\":[0,%zu]},"
+                     "\"b\":{\"dtype\":\"BF16\",\"shape\":[3],\"data_offsets\":[%zu,%zu]}}",
+                     large / 2, large, large, large + 6);
+    size_t size = 8 + (size_t)n + large + 6;
+    uint8_t *file = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    ck_assert(file != MAP_FAILED);
+    file[0] = (uint8_t)n;
+    memcpy(file + 8, json, (size_t)n);
+    memcpy(file + size - 8, "xyabcdef", 8);
+    check_ok(vs_weights_open_memory(&source, "large", file, size));
+    struct vs_conversion_options options = {.container = VS_TORCH, .keep_dtype = true};
+    struct vs_conversion *conversion;
+    const struct vs_weights *const inputs[] = {source};
+    const struct vs_output output = {write_sparse, &out};
+    check_ok(vs_conversion_create(&conversion, inputs, 1, &options));
+    check_ok(vs_conversion_write(conversion, 0, &output));
+    check_ok(vs_weights_open(&got, to));
+    const struct vs_tensor *a = vs_weights_find(got, "a"), *b = vs_weights_find(got, "b");
+    ck_assert(a && b && a->n_bytes == large && b->n_bytes == 6);
+    ck_assert_mem_eq((const char *)a->data + large - 2, "xy", 2);
+    ck_assert_mem_eq(b->data, "abcdef", 6);
+    ck_assert_uint_gt(b->offset, large);
+    vs_weights_free(got);
+    vs_conversion_free(conversion);
+    vs_weights_free(source);
+    munmap(file, size);
+    close(out);
+    unlink(to);
+}
+END_TEST
+
+/* ---- The suite ---------------------------------------------------------------------------- */
+
+int main(void)
+{
+    Suite *suite = suite_create("conversion");
+    TCase *tests = tcase_create("conversion");
+    tcase_set_timeout(tests, 120);
+    tcase_add_test(tests, plain_formats_come_back);
+    tcase_add_loop_test(tests, plain_formats_round_to_nearest, 0, 2);
+    tcase_add_test(tests, formats_refuse_what_they_cannot_hold);
+    tcase_add_loop_test(tests, q8_0_keeps_its_bound, 0, N_KINDS);
+    tcase_add_loop_test(tests, q4_k_searches, 0, N_KINDS);
+    tcase_add_test(tests, blocks_are_stable);
+    tcase_add_test(tests, blocks_have_known_bytes);
+    tcase_add_test(tests, names_translate);
+    tcase_add_loop_test(tests, networks_are_read_under_diffusers_names, 0, N_NETWORKS);
+    tcase_add_loop_test(tests, containers_hold_the_same, 0, N_FORMS);
+    tcase_add_loop_test(tests, narrowed_as_other_writers_do, 0, 2);
+    tcase_add_loop_test(tests, quantised_as_other_writers_do, 0, 2);
+    tcase_add_loop_test(tests, odd_tensors_pass, 0, 3);
+    tcase_add_loop_test(tests, data_are_aligned, 0, 3);
+    tcase_add_test(tests, shards_hold_all);
+    tcase_add_test(tests, what_cannot_be_is_refused);
+    tcase_add_loop_test(tests, values_beyond_a_format_are_told, 0, 5);
+    tcase_add_test(tests, archives_beyond_four_gigabytes);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int n_failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
