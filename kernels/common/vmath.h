@@ -59,6 +59,7 @@ VM_LANES(gelu2)
 #define VM_AS_U(f) vm_bits_of_float(f)
 #define VM_TO_F(u) ((float)(int32_t)(u))
 #define VM_SHIFT_SIGNED(u, n) ((uint32_t)((int32_t)(u) >> (n)))
+#define VM_SIGNED(x) ((int32_t)vm_bits_of_float(x) < 0)
 #define VM_FMA(a, b, c) __builtin_fmaf(a, b, c)
 #else
 #define VM_CAT_(a, b) a##b
@@ -86,6 +87,7 @@ VM_LANES(gelu2)
 #define VM_K(c) ((VM_F)(c))
 #define VM_KU(c) ((VM_U)(c))
 #define VM_SHIFT_SIGNED(u, n) VM_AS_U(VM_AS_I(u) >> (n))
+#define VM_SIGNED(x) (VM_AS_I(x) < (VM_I)(0))
 #define VM_FMA(a, b, c) fma(a, b, c)
 #endif
 
@@ -97,6 +99,14 @@ VM_LANES(gelu2)
 VM_FUNCTION VM_F VM_NAME(abs)(VM_F x)
 {
     return VM_AS_F(VM_AS_U(x) & VM_KU(0x7fffffffu));
+}
+
+/* |x|, but at most limit; a NaN becomes limit. Magnitudes are in the order of their bits, so no
+ * float is compared. */
+VM_FUNCTION VM_F VM_NAME(abs_at_most)(VM_F x, VM_F limit)
+{
+    VM_U a = VM_AS_U(x) & VM_KU(0x7fffffffu);
+    return VM_AS_F((a < VM_AS_U(limit)) ? a : VM_AS_U(limit));
 }
 
 /* Magnitude of y with the sign of x. */
@@ -130,14 +140,20 @@ VM_FUNCTION VM_F VM_NAME(exp_scaled)(VM_F r, VM_F t)
     return VM_AS_F(VM_AS_U(p) + (VM_AS_U(t) << 23));
 }
 
-/* e^x; results below 2^-126 are exactly 0. */
-VM_FUNCTION VM_F VM_NAME(exp)(VM_F x)
+/* e^x for x from -87 to 88. */
+VM_FUNCTION VM_F VM_NAME(exp_inside)(VM_F x)
 {
     VM_F t = VM_FMA(x, VM_K(0x1.715476p+0f), VM_K(VM_MAGIC));
     VM_F n = t - VM_K(VM_MAGIC);
     VM_F r = VM_FMA(n, VM_K(-0x1.62e43p-1f), x);
     r = VM_FMA(n, VM_K(0x1.05c61p-29f), r);
-    VM_F y = VM_NAME(exp_scaled)(r, t);
+    return VM_NAME(exp_scaled)(r, t);
+}
+
+/* e^x; results below 2^-126 are exactly 0. */
+VM_FUNCTION VM_F VM_NAME(exp)(VM_F x)
+{
+    VM_F y = VM_NAME(exp_inside)(x);
     y = (x < VM_K(-87.33654f)) ? VM_K(0.0f) : y;
     y = (x > VM_K(88.72283f)) ? VM_INFINITY : y;
     return (x != x) ? x : y;
@@ -149,15 +165,14 @@ VM_FUNCTION VM_F VM_NAME(exp_weight)(VM_F x)
     return (x < VM_K(-64.0f)) ? VM_K(0.0f) : VM_NAME(exp)(x);
 }
 
-/* e^(x + low), |low| tiny, x <= 0. */
+/* e^(x + low), |low| tiny, x from -87 to 0. */
 VM_FUNCTION VM_F VM_NAME(exp_two)(VM_F x, VM_F low)
 {
     VM_F t = VM_FMA(x, VM_K(0x1.715476p+0f), VM_K(VM_MAGIC));
     VM_F n = t - VM_K(VM_MAGIC);
     VM_F r = VM_FMA(n, VM_K(-0x1.62e43p-1f), x);
     r = r + VM_FMA(n, VM_K(0x1.05c61p-29f), low);
-    VM_F y = VM_NAME(exp_scaled)(r, t);
-    return (x < VM_K(-87.0f)) ? VM_K(0.0f) : y;
+    return VM_NAME(exp_scaled)(r, t);
 }
 
 /* 1/m for m in [1, 2], correctly rounded but for the all-ones mantissa. */
@@ -294,11 +309,11 @@ VM_FUNCTION VM_F VM_NAME(logistic)(VM_F e, VM_F numerator)
     return VM_FMA(r, y, q);
 }
 
-/* x * numerator / (1 + e), rounded once at the end */
-VM_FUNCTION VM_F VM_NAME(logistic_times)(VM_F e, VM_F numerator, VM_F x)
+/* x * numerator / (1 + e), rounded once at the end; y is rcp_unit(1 + e) */
+VM_FUNCTION VM_F VM_NAME(logistic_times)(VM_F e, VM_F y, VM_F numerator, VM_F x)
 {
     VM_ONE_PLUS(e, s, c);
-    VM_F y = VM_NAME(rcp_unit)(s), q = numerator * y;
+    VM_F q = numerator * y;
     VM_F r = VM_FMA(-s, q, numerator);
     r = VM_FMA(-c, q, r);
     return VM_FMA(x, q, x * (r * y));
@@ -312,14 +327,31 @@ VM_FUNCTION VM_F VM_NAME(sigmoid)(VM_F x)
     return (x != x) ? x : r;
 }
 
-/* x * sigmoid(x) */
+/* x * sigmoid(x). Below -87 the result is cut to 0, above 87 it is x, so the sigmoid's argument may
+ * stop there. In three steps, since each value waits for the one before it: where a CPU has many to
+ * make, it is faster to take all of them through one step after the other. */
+VM_FUNCTION VM_F VM_NAME(silu_exp)(VM_F x)
+{
+    return VM_NAME(exp_inside)(-VM_NAME(abs_at_most)(x, VM_K(87.0f)));
+}
+
+VM_FUNCTION VM_F VM_NAME(silu_rcp)(VM_F e)
+{
+    return VM_NAME(rcp_unit)(VM_K(1.0f) + e);
+}
+
+VM_FUNCTION VM_F VM_NAME(silu_join)(VM_F x, VM_F e, VM_F y)
+{
+    VM_F numerator = VM_SIGNED(x) ? e : VM_K(1.0f);
+    VM_F c = VM_NAME(copysign)(VM_NAME(abs_at_most)(x, VM_K(87.0f)), x);
+    VM_F r = VM_NAME(logistic_times)(e, y, numerator, c);
+    return (x <= VM_K(87.0f)) ? VM_NAME(cut)(r) : x;
+}
+
 VM_FUNCTION VM_F VM_NAME(silu)(VM_F x)
 {
-    VM_F c = (x < VM_K(-100.0f)) ? VM_K(-100.0f) : x;
-    VM_F e = VM_NAME(exp)(-VM_NAME(abs)(c));
-    VM_F r = VM_NAME(logistic_times)(e, (c < VM_K(0.0f)) ? e : VM_K(1.0f), c);
-    r = (x > VM_K(100.0f)) ? x : VM_NAME(cut)(r);
-    return (x != x) ? x : r;
+    VM_F e = VM_NAME(silu_exp)(x);
+    return VM_NAME(silu_join)(x, e, VM_NAME(silu_rcp)(e));
 }
 
 /* log(1 + e^x) */
@@ -334,25 +366,27 @@ VM_FUNCTION VM_F VM_NAME(softplus)(VM_F x)
     return (x != x) ? x : z;
 }
 
-/* GELU, tanh form: x sigmoid(x (c1 + c2 x^2)), c1 = 2 sqrt(2/pi), c2 = 0.044715 c1. The argument
- * is carried as two floats, which keeps the relative error small in the tail too. */
-VM_FUNCTION VM_F VM_NAME(gelu2)(VM_F x0)
+/* GELU, tanh form: x sigmoid(z), z = x (c1 + c2 x^2), c1 = 2 sqrt(2/pi), c2 = 0.044715 c1. z is
+ * carried as two floats, which keeps the relative error small in the tail too, and made of |x|,
+ * since it has the sign of x. Below -30, and where z is below -87, the result is cut to 0; above 30
+ * it is x. */
+VM_FUNCTION VM_F VM_NAME(gelu2)(VM_F x)
 {
-    VM_F x = (x0 < VM_K(-30.0f)) ? VM_K(-30.0f) : x0;
-    x = (x > VM_K(30.0f)) ? VM_K(30.0f) : x;
-    VM_F s = x * x, s_low = VM_FMA(x, x, -s);
+    VM_F a = VM_NAME(abs_at_most)(x, VM_K(30.0f));
+    VM_F s = a * a, s_low = VM_FMA(a, a, -s);
     VM_F h = s * VM_K(0x1.2444f2p-4f), low = VM_FMA(s, VM_K(0x1.2444f2p-4f), -h);
     low = VM_FMA(s, VM_K(0x1.49b16ap-29f), low);
     low = VM_FMA(s_low, VM_K(0x1.2444f2p-4f), low);
     VM_F w = h + VM_K(0x1.988454p+0f), b = w - h;
     VM_F d = (h - (w - b)) + (VM_K(0x1.988454p+0f) - b);
     d = d + (low - VM_K(0x1.857936p-25f));
-    VM_F z = x * w, z_low = VM_FMA(x, w, -z);
-    z_low = VM_FMA(x, d, z_low);
-    VM_F e = VM_NAME(exp_two)(-VM_NAME(abs)(z), (z < VM_K(0.0f)) ? z_low : -z_low);
-    VM_F r = VM_NAME(cut)(VM_NAME(logistic_times)(e, (z < VM_K(0.0f)) ? e : VM_K(1.0f), x));
-    r = (x0 != x0) ? x0 : r;
-    return (x0 > VM_K(30.0f)) ? x0 : r;
+    VM_F z = a * w, z_low = VM_FMA(a, w, -z);
+    z_low = VM_FMA(a, d, z_low);
+    VM_F e = VM_NAME(exp_two)(-VM_NAME(abs_at_most)(z, VM_K(87.0f)), -z_low);
+    VM_F numerator = VM_SIGNED(x) ? e : VM_K(1.0f);
+    VM_F y = VM_NAME(rcp_unit)(VM_K(1.0f) + e);
+    VM_F r = VM_NAME(logistic_times)(e, y, numerator, VM_NAME(copysign)(a, x));
+    return (x <= VM_K(30.0f)) ? VM_NAME(cut)(r) : x;
 }
 
 #undef VM_ONE_PLUS
@@ -371,6 +405,7 @@ VM_FUNCTION VM_F VM_NAME(gelu2)(VM_F x0)
 #undef VM_AS_I
 #undef VM_TO_F
 #undef VM_SHIFT_SIGNED
+#undef VM_SIGNED
 #undef VM_FMA
 #undef VM_CAT
 #undef VM_CAT_

@@ -10,7 +10,7 @@
 #include "kernels/common/variant.h"
 #include "kernels/sources.h"
 
-enum { ROW, GROUP, LANES = 64 };
+enum { ROW, GROUP, LANES = 64, ROWS_EACH = 16 /* of an item of channel_norm */ };
 
 const char *vs_norm_variant_name(size_t variant)
 {
@@ -127,18 +127,13 @@ enum vs_status vs_channel_norm_run_variant(struct vs_context *context, size_t va
     enum vs_status status = VS_OK;
     struct vs_launch launch;
     variant = variant == VS_CHOSEN ? vs_norm_variant_chosen(context, n_rows, n_channels) : variant;
-    /* A work-item with a row of its own takes several: it has vectors to fill, and few channels
-     * do not pay for its start. */
-    size_t rows_each = variant == ROW && n_channels && n_channels < 1024 ? 1024 / n_channels : 1;
-    size_t n_items = n_rows / rows_each + (n_rows % rows_each != 0);
+    size_t n_items = variant == ROW ? n_rows / ROWS_EACH + (n_rows % ROWS_EACH != 0) : n_rows;
     VS_TRY(begin(&launch, context, variant, "channel_norm", false, silu));
     vs_launch_span(&launch, out);
     vs_launch_span(&launch, x);
     vs_launch_span(&launch, gamma);
-    if (variant == ROW) {
+    if (variant == ROW)
         vs_launch_size(&launch, n_rows);
-        vs_launch_size(&launch, rows_each);
-    }
     vs_launch_size(&launch, n_channels);
     vs_launch_float(&launch, (float)sqrt((double)n_channels));
     VS_TRY(run(&launch, variant, n_items, (double)n_rows * (double)n_channels, 20));

@@ -3,7 +3,7 @@
  * Purpose     LayerNorm with affine or modulation, RMSNorm, channel norm of the VAE.
  * Formula     see norm.h
  * Shapes      x, out [n_rows, C] contiguous; shift, scale [vectors, C]; out may be x
- * Work split  one work-item a row; channel_norm: rows_each rows
+ * Work split  one work-item a row; channel_norm: 16 rows
  * Numerics    EXACT: sums in 64 lanes and a tree (reduce.clh); products and fma in the order of
  *             norm_ref.c
  * Parameters  VS_MODULATION 0|1 (1: fma(d r, 1 + scale, shift)), VS_SILU 0|1
@@ -22,6 +22,8 @@
 #define VM_WIDTH 16
 #include "common/vmath.h"
 #include "common/reduce.clh"
+
+enum { ROWS = 16, PART = 192 }; /* of a work-item of channel_norm; floats */
 
 __kernel void layernorm(__global float *out, ulong out_offset, __global const float *x,
                         ulong x_offset, __global const float *shift, ulong shift_offset,
@@ -73,32 +75,53 @@ __kernel void rmsnorm(__global float *out, ulong out_offset, __global const floa
         out[i] = (x[i] * r) * weight[i];
 }
 
-/* rows_each rows an item: silu runs over them as one array, so few channels fill vectors too. */
+/* silu of n floats in place, a part that fits the caches at a time. */
+static void silu_in_place(__global float *x, ulong n)
+{
+    float e[PART], y[PART];
+    ulong i = 0;
+    for (; i + PART <= n; i += PART, x += PART) {
+        for (int j = 0; j < PART; j += 16)
+            vstore16(vm_silu_exp16(vload16(0, x + j)), 0, e + j);
+        for (int j = 0; j < PART; j += 16)
+            vstore16(vm_silu_rcp16(vload16(0, e + j)), 0, y + j);
+        for (int j = 0; j < PART; j += 16)
+            vstore16(vm_silu_join16(vload16(0, x + j), vload16(0, e + j), vload16(0, y + j)), 0,
+                     x + j);
+    }
+    for (; i + 16 <= n; i += 16, x += 16)
+        vstore16(vm_silu16(vload16(0, x)), 0, x);
+    for (; i < n; i++, x++)
+        *x = vm_silu(*x);
+}
+
+/* 16 rows an item: their square roots and reciprocals are the lanes of one vector. */
 __kernel void channel_norm(__global float *out, ulong out_offset, __global const float *x,
                            ulong x_offset, __global const float *gamma, ulong gamma_offset,
-                           ulong n_rows, ulong rows_each, ulong n_channels, float sqrt_channels)
+                           ulong n_rows, ulong n_channels, float sqrt_channels)
 {
-    ulong row = get_global_id(0) * rows_each;
-    ulong n = n_rows - row < rows_each ? n_rows - row : rows_each;
+    ulong row = get_global_id(0) * ROWS, n = n_rows - row < ROWS ? n_rows - row : ROWS;
     x += x_offset + row * n_channels;
     out += out_offset + row * n_channels;
     gamma += gamma_offset;
 
-    for (ulong j = 0; j < n * n_channels; j += n_channels) {
-        float length = vm_sqrt(vs_row_sum_squares(x + j, n_channels, 0.0f));
-        length = length > 1e-12f ? length : 1e-12f;
-        float r = vm_rcp(length) * sqrt_channels;
+    float r[ROWS];
+    for (ulong j = 0; j < ROWS; j++)
+        r[j] = j < n ? vs_row_sum_squares(x + j * n_channels, n_channels, 0.0f) : 1.0f;
+    float16 length = vm_sqrt16(vload16(0, r));
+    length = length > 1e-12f ? length : (float16)1e-12f;
+    vstore16(vm_rcp16(length) * sqrt_channels, 0, r);
+
+    for (ulong j = 0; j < n; j++) {
+        __global const float *from = x + j * n_channels;
+        __global float *to = out + j * n_channels;
         ulong i = 0;
         for (; i + 16 <= n_channels; i += 16)
-            vstore16((vload16(0, x + j + i) * r) * vload16(0, gamma + i), 0, out + j + i);
+            vstore16((vload16(0, from + i) * r[j]) * vload16(0, gamma + i), 0, to + i);
         for (; i < n_channels; i++)
-            out[j + i] = (x[j + i] * r) * gamma[i];
+            to[i] = (from[i] * r[j]) * gamma[i];
     }
 #if VS_SILU
-    ulong i = 0;
-    for (; i + 16 <= n * n_channels; i += 16)
-        vstore16(vm_silu16(vload16(0, out + i)), 0, out + i);
-    for (; i < n * n_channels; i++)
-        out[i] = vm_silu(out[i]);
+    silu_in_place(out, n * n_channels);
 #endif
 }
