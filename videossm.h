@@ -134,6 +134,8 @@ struct vs_progress {
     size_t chunk, n_chunks;
 };
 
+struct vs_generator;
+
 struct vs_generate_options {
     const struct vs_prompt *prompts; /* at least one; ascending times, the first at 0 */
     size_t n_prompts;
@@ -150,6 +152,11 @@ struct vs_generate_options {
     /* Called from vs_generator_create() and vs_generator_next() as work goes on; return false to
      * stop with VS_ERROR_INTERRUPTED before the chunk is complete. May be NULL. */
     bool (*progress)(const struct vs_progress *progress, void *user);
+    /* Called from vs_generator_next() when the latents of a chunk are final and the memory stands
+     * behind it, before the next is begun: the place for vs_generator_save(). latents as in struct
+     * vs_chunk. A fault that it returns ends the run. May be NULL. */
+    enum vs_status (*settled)(struct vs_generator *generator, size_t chunk, const float *latents,
+                              void *user);
     void *user;
 };
 
@@ -178,8 +185,6 @@ struct vs_chunk {
     const float *latents;   /* [n_latent_frames, 16, H/8, W/8], as the transformer makes them */
 };
 
-struct vs_generator;
-
 /* Prepares a run: tests the device, encodes the prompts, uploads weights, plans and allocates all
  * memory. model and context are borrowed and must outlive the generator. VS_ERROR_VALIDATION for a
  * device that gives other bits than it must, unless options->unsafe. */
@@ -203,6 +208,48 @@ VS_API VS_CHECK enum vs_status vs_generator_next(struct vs_generator *generator,
 /* Begins no further chunk: those begun are still given out, then the video is complete. May be
  * called from progress(). */
 VS_API void vs_generator_stop(struct vs_generator *generator);
+
+/* ---- Going on with a run later ------------------------------------------------------------ */
+
+/* What a run has made is held by two things: the clean latents of its chunks, which the caller
+ * keeps (struct vs_chunk), and the transformer's memory behind one of them. A new generator with
+ * the same model, program and options (prompts that begin later and the length may differ) takes
+ * the memory up with vs_generator_restore(), or the latents of all chunks one by one with
+ * vs_generator_remember(), and goes on with the same bits, on any device. */
+
+/* Writes the memory as a safetensors file through write(), in pieces; between two chunks only, see
+ * vs_generate_options.settled. label: text of the caller's own that vs_generator_restore() has to
+ * name again. Returns the fault of write(), if there is one. */
+VS_API VS_CHECK enum vs_status vs_generator_save(struct vs_generator *generator, const char *label,
+                                                 enum vs_status (*write)(const void *data,
+                                                                         size_t n_bytes,
+                                                                         void *user),
+                                                 void *user);
+
+/* About how many bytes that takes now. */
+VS_API uint64_t vs_generator_state_bytes(const struct vs_generator *generator);
+
+/* Takes up the memory from such a file: *n_chunks chunks have been made. Only before the first
+ * chunk. VS_ERROR_MODEL names the file and what is wrong: damage, another model, version, setting
+ * or label; the generator is then as before. */
+VS_API VS_CHECK enum vs_status vs_generator_restore(struct vs_generator *generator,
+                                                    const char *path, const char *label,
+                                                    size_t *n_chunks);
+
+/* Takes the latents [n_latent_frames, 16, H/8, W/8] of the next chunk as they are: only the clean
+ * pass runs. The chunk is not decoded. Not once vs_generator_next() has been called. */
+VS_API VS_CHECK enum vs_status vs_generator_remember(struct vs_generator *generator,
+                                                     const float *latents);
+
+/* Latent frames before a latent frame that its video frames depend on. */
+#define VS_DECODE_HISTORY 38
+
+/* Decodes latents of any chunk. Before vs_generator_next(), the chunk in front of the next one
+ * must have been the last. After a chunk that does not follow on the one decoded before, frames
+ * are not right, and none given (chunk->n_frames is 0), until VS_DECODE_HISTORY latent frames have
+ * been decoded; chunk 0 is always right. */
+VS_API VS_CHECK enum vs_status vs_generator_decode(struct vs_generator *generator, size_t index,
+                                                   const float *latents, struct vs_chunk *chunk);
 
 #ifdef __cplusplus
 }

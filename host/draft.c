@@ -5,8 +5,10 @@
 
 #include "host/draft.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,13 +45,17 @@ static enum vs_status cannot_create(const char *path, int error)
     return vs_fail(VS_ERROR_RUNTIME, "cannot write '%s': %s; %s", path, strerror(error), remedy);
 }
 
+static const char *name_in(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
 /* ".NAME.PID.part" in the folder of target. */
 static char *neighbour(const char *target)
 {
-    const char *slash = strrchr(target, '/');
-    int n_folder = slash ? (int)(slash + 1 - target) : 0;
-    return vs_format("%.*s.%s.%ld.part", n_folder, target, slash ? slash + 1 : target,
-                     (long)getpid());
+    const char *name = name_in(target);
+    return vs_format("%.*s.%s.%ld.part", (int)(name - target), target, name, (long)getpid());
 }
 
 enum vs_status host_draft_open(struct host_draft *draft, const char *path)
@@ -91,11 +97,25 @@ enum vs_status host_draft_write(struct host_draft *draft, const void *data, size
     return VS_OK;
 }
 
+enum vs_status host_draft_sync(struct host_draft *draft)
+{
+    if (fsync(draft->fd) != 0 && errno != EINVAL && errno != EROFS)
+        return vs_fail(VS_ERROR_RUNTIME, "writing '%s': %s", draft->target, strerror(errno));
+    return VS_OK;
+}
+
 void host_draft_detach(struct host_draft *draft)
 {
     if (draft->fd >= 0)
         close(draft->fd);
     draft->fd = -1;
+}
+
+static void die_if_asked(const char *target)
+{
+    const char *name = getenv("VS_DIE_AT");
+    if (name && strcmp(name, name_in(target)) == 0)
+        raise(SIGKILL);
 }
 
 enum vs_status host_draft_commit(struct host_draft *draft)
@@ -108,6 +128,7 @@ enum vs_status host_draft_commit(struct host_draft *draft)
         goto fail;
     }
     if (!draft->in_place) {
+        die_if_asked(draft->target);
         if (rename(draft->path, draft->target) != 0) {
             status = vs_fail(VS_ERROR_RUNTIME, "renaming '%s' to '%s': %s", draft->path,
                              draft->target, strerror(errno));
@@ -131,6 +152,43 @@ void host_draft_discard(struct host_draft *draft)
     free(draft->path);
     free(draft->target);
     *draft = (struct host_draft){.fd = -1, .slot = -1};
+}
+
+/* Whether ".NAME.PID.part" is a draft of a process that is no more; NAME may be anything where
+ * name is NULL. */
+static bool is_orphan(const char *entry, const char *name)
+{
+    static const char ending[] = ".part";
+    size_t n = strlen(entry), n_name = name ? strlen(name) : 0;
+    if (entry[0] != '.' || n < sizeof ending + 2 || strcmp(entry + n - 5, ending) != 0)
+        return false;
+    size_t end = n - 5, begin = end;
+    while (begin > 1 && entry[begin - 1] >= '0' && entry[begin - 1] <= '9')
+        begin--;
+    if (begin == end || end - begin > 9 || begin < 2 || entry[begin - 1] != '.')
+        return false;
+    if (name && (begin != n_name + 2 || strncmp(entry + 1, name, n_name) != 0))
+        return false;
+    return kill((pid_t)strtol(entry + begin, NULL, 10), 0) != 0 && errno == ESRCH;
+}
+
+void host_draft_sweep(const char *path)
+{
+    struct stat about;
+    const struct dirent *entry;
+    bool within = stat(path, &about) == 0 && S_ISDIR(about.st_mode);
+    const char *name = within ? NULL : name_in(path);
+    int n_folder = name ? (int)(name - path) : 0;
+    char *place = within        ? vs_strdup(path)
+                  : n_folder > 0 ? vs_format("%.*s", n_folder, path)
+                                 : vs_strdup(".");
+    DIR *folder = place ? opendir(place) : NULL;
+    while (folder && (entry = readdir(folder)))
+        if (is_orphan(entry->d_name, name))
+            (void)unlinkat(dirfd(folder), entry->d_name, 0);
+    if (folder)
+        closedir(folder);
+    free(place);
 }
 
 enum vs_status host_draft_save(const char *path, const void *data, size_t n_bytes)

@@ -4,7 +4,8 @@
  *
  * Bytes go to a hidden neighbour, ".NAME.PID.part", which is renamed at the end; a run that dies
  * never leaves a half-written file under the name asked for. What exists already and is no
- * regular file (a pipe, a device) is written in place. */
+ * regular file (a pipe, a device) is written in place. For tests, a process with VS_DIE_AT in its
+ * environment kills itself when a file of that name, complete, is about to take it. */
 #ifndef VS_HOST_DRAFT_H
 #define VS_HOST_DRAFT_H
 
@@ -26,6 +27,9 @@ VS_CHECK enum vs_status host_draft_open(struct host_draft *draft, const char *pa
 VS_CHECK enum vs_status host_draft_write(struct host_draft *draft, const void *data,
                                          size_t n_bytes);
 
+/* Waits until the disk has what was written, for files that have to outlive a power cut. */
+VS_CHECK enum vs_status host_draft_sync(struct host_draft *draft);
+
 /* Closes the descriptor but keeps the draft, for a library that opens draft->path itself. */
 void host_draft_detach(struct host_draft *draft);
 
@@ -37,6 +41,9 @@ VS_CHECK enum vs_status host_draft_save(const char *path, const void *data, size
 
 /* Removes the draft and frees everything; harmless after commit and on a zeroed struct. */
 void host_draft_discard(struct host_draft *draft);
+
+/* Removes the drafts of path (a file, or any file in a folder) that killed processes left. */
+void host_draft_sweep(const char *path);
 
 /* Writes all bytes to a descriptor; 0, or the errno of the fault. */
 int host_write_all(int fd, const void *data, size_t n_bytes);

@@ -13,6 +13,7 @@
 
 #include "cl/alloc.h"
 #include "host/command.h"
+#include "host/resume.h"
 #include "host/run.h"
 #include "host/settings.h"
 
@@ -26,6 +27,8 @@ struct values {
     struct host_size size;
     struct host_count seed, window, sink, horizon;
     int memory, noise;
+    const char *resume, *extend;
+    struct host_number redo_from;
 };
 
 static const struct host_option options[] = {
@@ -68,6 +71,21 @@ static const struct host_option options[] = {
      "Latent frames of a whole video, as the router reckons. Default: the model's, else the "
      "length.",
      offsetof(struct values, horizon), .count_min = 1, .count_max = INT32_MAX},
+    {HOST_HEADING, .name = "Runs that survive"},
+    {HOST_STRING, 0, "keep", "DIR",
+     "Keep what is needed to go on with this run after any end.",
+     offsetof(struct values, run.keep)},
+    {HOST_COUNT, 0, "checkpoint-every", "N",
+     "Chunks from one full checkpoint to the next. Default: as often as takes less than 5 % of "
+     "the time.",
+     offsetof(struct values, run.every), .count_min = 1, .count_max = INT32_MAX},
+    {HOST_STRING, 0, "resume", "DIR", "Go on with a run that was kept. Needs no other option.",
+     offsetof(struct values, resume)},
+    {HOST_NUMBER, 0, "redo-from", "SECONDS",
+     "With --resume: another video that shows --prompt from this time on, into another --output.",
+     offsetof(struct values, redo_from), .number_min = 0, .number_max = HOST_MAX_SECONDS},
+    {HOST_STRING, 0, "extend", "DIR", "Make the video of a run that was kept --seconds longer.",
+     offsetof(struct values, extend)},
     HOST_MODEL_OPTIONS(struct values, run),
     HOST_RUNNING_OPTIONS(struct values, run),
 };
@@ -77,7 +95,7 @@ const struct host_spec host_generate_spec = {
     .summary = "make a video from a prompt",
     .about = "Makes a video from a prompt, as long as you like. Frames are written as soon as "
              "they are decoded. The first Ctrl-C finishes the chunk and leaves playable files, "
-             "the second quits at once.",
+             "the second quits at once. A run with --keep goes on after any end.",
     .options = options,
     .n_options = sizeof options / sizeof *options,
     .examples =
@@ -86,10 +104,16 @@ const struct host_spec host_generate_spec = {
         "  videossm-cl generate -o sheet.png --seconds 30 \\\n"
         "      -p \"a red circle and a white star take turns crossing a sky background\" \\\n"
         "      --at 12.5 \"two shapes take turns crossing a meadow background\"\n"
+        "  videossm-cl generate -p TEXT -o long.mp4 --seconds 600 --keep run/\n"
+        "  videossm-cl generate --resume run/\n"
+        "  videossm-cl generate --resume run/ --redo-from 30 -p OTHER -o other.mp4\n"
+        "  videossm-cl generate --extend run/ --seconds 60\n"
         "  videossm-cl generate -m DIR -p TEXT -o - | mpv -\n",
 };
 
-static enum vs_status collect_prompts(struct host_prompts *prompts, const struct values *values)
+/* begin: the time of --prompt. */
+static enum vs_status collect_prompts(struct host_prompts *prompts, const struct values *values,
+                                      double begin)
 {
     enum vs_status status = VS_OK;
     if (values->script && (values->prompt || values->at.n))
@@ -98,7 +122,7 @@ static enum vs_status collect_prompts(struct host_prompts *prompts, const struct
     if (values->script)
         VS_TRY(host_prompts_load(prompts, values->script));
     if (values->prompt)
-        VS_TRY(host_prompts_add(prompts, 0, values->prompt, "--prompt"));
+        VS_TRY(host_prompts_add(prompts, begin, values->prompt, "--prompt"));
     for (size_t i = 0; i < values->at.n; i += 2) {
         double seconds;
         if (!host_parse_number(values->at.items[i], &seconds) || seconds < 0 ||
@@ -109,7 +133,6 @@ static enum vs_status collect_prompts(struct host_prompts *prompts, const struct
                            values->at.items[i], HOST_MAX_SECONDS);
         VS_TRY(host_prompts_add(prompts, seconds, values->at.items[i + 1], "--at"));
     }
-    VS_TRY(host_prompts_settle(prompts));
 fail:
     return status;
 }
@@ -133,7 +156,12 @@ static enum vs_status generate(const struct values *values, bool *told)
     struct vs_model *model = NULL;
     struct vs_generate_options wish;
     vs_generate_options_init(&wish);
-    VS_TRY(collect_prompts(&prompts, values));
+    VS_TRY(collect_prompts(&prompts, values, 0));
+    VS_TRY(host_prompts_settle(&prompts));
+    if (values->run.every.given && !values->run.keep) {
+        status = vs_fail(VS_ERROR_USAGE, "--checkpoint-every needs a place: give --keep DIR");
+        goto fail;
+    }
     VS_TRY(host_run_check(&values->run));
     wish.prompts = prompts.items;
     wish.n_prompts = prompts.n;
@@ -150,9 +178,68 @@ static enum vs_status generate(const struct values *values, bool *told)
     if (!values->seed.given)
         VS_TRY(draw_seed(&wish.seed));
     VS_TRY(host_run_open_model(&model, &values->run));
-    VS_TRY(host_run_video(&values->run, model, &wish, !values->seed.given, told));
+    VS_TRY(host_run_video(&values->run, model, &wish, !values->seed.given, NULL, told));
 fail:
     vs_model_free(model);
+    host_prompts_free(&prompts);
+    return status;
+}
+
+/* ---- Kept runs ---------------------------------------------------------------------------- */
+
+/* Settings that the record of a run has, so that nothing may contradict it. */
+static const char *settled_option(const struct values *values)
+{
+    const struct {
+        bool given;
+        const char *name;
+    } settled[] = {{values->script, "--script"},          {values->size.width, "--size"},
+                   {values->fps.given, "--fps"},          {values->seed.given, "--seed"},
+                   {values->window.given, "--window"},    {values->sink.given, "--sink"},
+                   {values->horizon.given, "--horizon"},  {values->memory, "--memory"},
+                   {values->noise, "--noise"},
+                   {!values->redo_from.given && values->run.keep, "--keep"},
+                   {!values->redo_from.given && values->prompt, "--prompt"},
+                   {!values->redo_from.given && values->at.n, "--at"},
+                   {!values->extend && values->seconds.given, "--seconds"}};
+    for (size_t i = 0; i < sizeof settled / sizeof *settled; i++)
+        if (settled[i].given)
+            return settled[i].name;
+    return NULL;
+}
+
+static enum vs_status check_resume(const struct values *values)
+{
+    const char *way = values->extend ? "--extend" : "--resume", *settled = settled_option(values);
+    if (values->redo_from.given && !values->resume)
+        return vs_fail(VS_ERROR_USAGE, "--redo-from needs the run: give --resume DIR");
+    if (values->resume && values->extend)
+        return vs_fail(VS_ERROR_USAGE, "--resume and --extend both name a run; give one of them");
+    if (settled)
+        return vs_fail(VS_ERROR_USAGE, "%s: %s is settled by the run; leave it out", way, settled);
+    if (values->extend && !values->seconds.given)
+        return vs_fail(VS_ERROR_USAGE, "--extend '%s': by how much? give --seconds",
+                       values->extend);
+    if (values->redo_from.given && (!values->prompt || values->run.outputs.n == 0))
+        return vs_fail(VS_ERROR_USAGE, "--redo-from needs the new --prompt, and an --output of its "
+                                       "own");
+    return VS_OK;
+}
+
+static enum vs_status go_on(struct values *values, bool *told)
+{
+    enum vs_status status = VS_OK;
+    struct host_prompts prompts = {0};
+    struct host_resume resume = {.dir = values->extend ? values->extend : values->resume,
+                                 .redo = values->redo_from.given,
+                                 .from = values->redo_from.value,
+                                 .extend = values->extend ? values->seconds.value : 0,
+                                 .prompts = &prompts};
+    VS_TRY(check_resume(values));
+    if (resume.redo)
+        VS_TRY(collect_prompts(&prompts, values, resume.from));
+    VS_TRY(host_resume_video(&values->run, &resume, told));
+fail:
     host_prompts_free(&prompts);
     return status;
 }
@@ -165,6 +252,8 @@ int host_generate(int argc, char **argv)
         host_options_parse(&host_generate_spec, &values, NULL, &help, argc, argv);
     if (status == VS_OK && help)
         host_options_print_help(&host_generate_spec, stdout);
+    else if (status == VS_OK && (values.resume || values.extend || values.redo_from.given))
+        status = go_on(&values, &told);
     else if (status == VS_OK)
         status = generate(&values, &told);
     free(values.run.outputs.items);

@@ -15,6 +15,9 @@ host_libhost_la_SOURCES = \
 	host/sink_png.c host/sink_sheet.c \
 	host/sink_y4m.c host/sink_y4m.h \
 	host/writer.c host/writer.h \
+	host/kept.c host/kept_record.c host/kept.h \
+	host/catch_up.c host/catch_up.h \
+	host/resume.c host/resume.h \
 	host/run.c host/run.h host/profile.c host/profile.h \
 	host/generate.c host/replay.c \
 	host/missing.c host/missing.h host/devices.c \

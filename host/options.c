@@ -67,7 +67,17 @@ static enum vs_status set_number(const struct host_option *option, struct host_n
                                  const char *text)
 {
     double x;
-    if (!host_parse_number(text, &x) || !(x >= option->number_min && x <= option->number_max))
+    char plain[64];
+    size_t n = strlen(text);
+    /* "30s" is how people say it. */
+    bool unit = strcmp(option->argument, "SECONDS") == 0 && n > 1 && n < sizeof plain &&
+                text[n - 1] == 's';
+    if (unit) {
+        memcpy(plain, text, n - 1);
+        plain[n - 1] = '\0';
+    }
+    if (!host_parse_number(unit ? plain : text, &x) ||
+        !(x >= option->number_min && x <= option->number_max))
         return vs_fail(VS_ERROR_USAGE, "--%s '%s': give a number from %.10g to %.10g", option->name,
                        text, option->number_min, option->number_max);
     *target = (struct host_number){true, x};

@@ -19,7 +19,8 @@ enum host_option_kind {
     HOST_LIST,    /* struct host_list: every value, in the order given */
     HOST_PAIRS,   /* struct host_list: two values each time */
     HOST_COUNT,   /* struct host_count: digits only, from count_min to count_max */
-    HOST_NUMBER,  /* struct host_number: finite, from number_min to number_max */
+    HOST_NUMBER,  /* struct host_number: finite, from number_min to number_max; an argument called
+                     SECONDS may end in "s" */
     HOST_CHOICE,  /* int: which word of `argument`, whose words stand apart by '|' */
     HOST_SIZE     /* struct host_size: WIDTHxHEIGHT, both multiples of 16 */
 };

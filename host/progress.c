@@ -35,6 +35,8 @@ struct host_progress {
     struct host_progress_state state;
     double begin, work_begin; /* clock: of the run, of the first chunk; work_begin 0: not yet */
     double shown;             /* clock of the last line */
+    double fraction_before;   /* done before work_begin, by an earlier process */
+    size_t n_frames_before;
     size_t next_plain_chunk;
     int stage_told; /* last stage before the first chunk that was named; -1: none */
     uint64_t bytes_done, n_bytes; /* of work that is no video; n_bytes 0: it is a video */
@@ -246,9 +248,14 @@ void host_progress_begin(struct host_progress *progress, const struct vs_video_i
             seed_drawn ? " (drawn at random; give it with --seed to make this video again)" : "");
 }
 
-void host_progress_start(struct host_progress *progress)
+void host_progress_start(struct host_progress *progress, size_t n_chunks_done,
+                         size_t n_frames_done)
 {
+    struct host_progress_state *state = &progress->state;
     progress->work_begin = now();
+    progress->n_frames_before = state->n_frames_done = n_frames_done;
+    progress->fraction_before = state->fraction =
+        (double)n_chunks_done / (double)(state->n_chunks ? state->n_chunks : 1);
 }
 
 /* Time left from the share of work done, counted from the first chunk's begin. */
@@ -258,8 +265,9 @@ static void reckon(struct host_progress *progress)
     double working = progress->work_begin > 0 ? now() - progress->work_begin : 0;
     state->elapsed = now() - progress->begin;
     state->left = -1;
-    if (state->fraction > 0.01 && working > 0)
-        state->left = working * (1 - state->fraction) / state->fraction;
+    double done = state->fraction - progress->fraction_before;
+    if (done > 0.01 && working > 0)
+        state->left = working * (1 - state->fraction) / done;
 }
 
 static void tell_interruption(struct host_progress *progress)
@@ -326,7 +334,8 @@ void host_progress_chunk(struct host_progress *progress, size_t chunk, size_t n_
     reckon(progress);
     /* Only here: between two chunks the number of frames stands still while time goes on. */
     if (progress->work_begin > 0 && now() > progress->work_begin)
-        state->rate = (double)n_frames_done / (now() - progress->work_begin);
+        state->rate = (double)(n_frames_done - progress->n_frames_before) /
+                      (now() - progress->work_begin);
     if (progress->mode == HOST_PROGRESS_JSON) {
         print_json_state(progress, "chunk", NULL);
     } else if (progress->live) {
@@ -350,7 +359,7 @@ void host_progress_bytes(struct host_progress *progress, uint64_t done, uint64_t
     if (progress->mode == HOST_PROGRESS_NONE || now() - progress->shown < interval)
         return;
     if (progress->work_begin == 0)
-        host_progress_start(progress);
+        host_progress_start(progress, 0, 0);
     state->fraction = total ? (double)done / (double)total : 1;
     reckon(progress);
     progress->shown = now();

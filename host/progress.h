@@ -44,8 +44,10 @@ VS_CHECK enum vs_status host_progress_create(struct host_progress **progress,
 void host_progress_begin(struct host_progress *progress, const struct vs_video_info *video,
                          uint64_t seed, bool seed_drawn, const char *device);
 
-/* Preparations are over: the first chunk begins, and rates are counted from here. */
-void host_progress_start(struct host_progress *progress);
+/* Preparations are over: the first chunk begins, or the first that was not made before, and rates
+ * are counted from here. */
+void host_progress_start(struct host_progress *progress, size_t n_chunks_done,
+                         size_t n_frames_done);
 
 /* Work goes on inside a chunk or before the first. */
 void host_progress_update(struct host_progress *progress, const struct vs_progress *work);

@@ -131,7 +131,7 @@ static enum vs_status replay(const struct values *values, const char *path, bool
         host_warn("'%s' was made by version %s, this is %s: the video may differ", path,
                   settings.version, vs_version());
     host_settings_options(&wish, &settings);
-    VS_TRY(host_run_video(&values->run, model, &wish, false, told));
+    VS_TRY(host_run_video(&values->run, model, &wish, false, NULL, told));
 fail:
     vs_model_free(model);
     host_settings_free(&settings);

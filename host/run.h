@@ -4,6 +4,7 @@
 #ifndef VS_HOST_RUN_H
 #define VS_HOST_RUN_H
 
+#include "host/kept.h"
 #include "host/options.h"
 #include "host/progress.h"
 
@@ -16,6 +17,16 @@ struct host_run {
     bool quiet;
     bool unsafe;
     bool profile;
+    const char *keep; /* folder for a new run; NULL: none */
+    struct host_count every;
+};
+
+/* What a video begins with that was made before. */
+struct host_past {
+    struct host_kept *source; /* its chunks */
+    size_t n_most;            /* of them, at most */
+    struct host_kept *kept;   /* the run to go on with: source, or NULL for a new one */
+    bool other_outputs;       /* than those of that run */
 };
 
 /* Entries for an option table whose struct `type` holds a struct host_run named `member`. */
@@ -61,14 +72,21 @@ struct host_run {
 /* Checks what can be checked without a model: the outputs' names. */
 VS_CHECK enum vs_status host_run_check(const struct host_run *run);
 
+/* The model's files as the options name them, or the default model's folder; borrowed. */
+VS_CHECK enum vs_status host_run_find_model(struct vs_model_files *files,
+                                            const struct host_run *run);
+
 /* Opens the model named by the options, or the default one. Needs no device. */
 VS_CHECK enum vs_status host_run_open_model(struct vs_model **model, const struct host_run *run);
 
 /* Generates the video into all outputs. Sizes are settled and outputs created before the device is
- * opened. options->progress and user are set here. seed_drawn: nobody asked for this seed. *told:
- * a fault has been reported already, or is worth no message. */
+ * opened. options->progress, settled and user are set here. seed_drawn: nobody asked for this seed.
+ * past: what was made before, or NULL. *told: a fault has been reported already, or is worth no
+ * message.
+ *
+ * A chunk in which the device fails is made again, once, on the device opened anew. */
 VS_CHECK enum vs_status host_run_video(const struct host_run *run, const struct vs_model *model,
                                        struct vs_generate_options *options, bool seed_drawn,
-                                       bool *told);
+                                       const struct host_past *past, bool *told);
 
 #endif

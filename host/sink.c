@@ -74,8 +74,7 @@ enum vs_status host_sink_recognise(const struct host_sink_kind **kind, const cha
     return VS_OK;
 }
 
-/* Equal but for slashes at the end. */
-static bool same_path(const char *a, const char *b)
+bool host_same_path(const char *a, const char *b)
 {
     size_t n = strlen(a), m = strlen(b);
     while (n > 1 && a[n - 1] == '/')
@@ -96,11 +95,45 @@ enum vs_status host_sinks_check(const struct host_list *paths)
         if (status != VS_OK)
             return status;
         for (size_t j = 0; j < i; j++) {
-            if (same_path(paths->items[i], paths->items[j]))
+            if (host_same_path(paths->items[i], paths->items[j]))
                 return vs_fail(VS_ERROR_USAGE, "--output '%s' is given twice", paths->items[i]);
         }
     }
     return VS_OK;
+}
+
+/* ---- What is there already ---------------------------------------------------------------- */
+
+enum vs_status host_sinks_first_needed(size_t *frame, const struct host_list *paths,
+                                       const struct vs_video_info *video,
+                                       const struct host_metadata *metadata)
+{
+    *frame = video->n_frames;
+    for (size_t i = 0; i < paths->n; i++) {
+        const struct host_sink_kind *kind;
+        enum vs_status status = host_sink_recognise(&kind, paths->items[i]);
+        if (status != VS_OK)
+            return status;
+        size_t n = kind->present ? kind->present(paths->items[i], video, metadata) : 0;
+        *frame = n < *frame ? n : *frame;
+    }
+    return VS_OK;
+}
+
+bool host_sinks_are_there(const struct host_list *paths, const struct vs_video_info *video,
+                          const struct host_metadata *metadata)
+{
+    for (size_t i = 0; i < paths->n; i++) {
+        const char *path = paths->items[i];
+        const struct host_sink_kind *kind;
+        struct stat about;
+        if (strcmp(path, "-") == 0)
+            continue;
+        if (host_sink_recognise(&kind, path) != VS_OK || stat(path, &about) != 0 ||
+            (kind->present && kind->present(path, video, metadata) < video->n_frames))
+            return false;
+    }
+    return true;
 }
 
 /* ---- Several at once ---------------------------------------------------------------------- */

@@ -26,6 +26,10 @@ struct host_sink_kind {
     enum vs_status (*write)(void *state, size_t first_frame, size_t n_frames, const uint8_t *rgb);
     enum vs_status (*close)(void *state);
     void (*abort)(void *state);
+    /* How many frames, from the first on, are there already, whole and with this metadata, so that
+     * writing may go on behind them. NULL: writing always begins at the first. */
+    size_t (*present)(const char *path, const struct vs_video_info *video,
+                      const struct host_metadata *metadata);
 };
 
 extern const struct host_sink_kind host_sink_png, host_sink_sheet, host_sink_y4m, host_sink_mp4;
@@ -36,6 +40,18 @@ VS_CHECK enum vs_status host_sink_recognise(const struct host_sink_kind **kind, 
 
 /* Checks names without touching the disk: at least one, each of a known kind, none twice. */
 VS_CHECK enum vs_status host_sinks_check(const struct host_list *paths);
+
+/* The first frame that one of the outputs needs. */
+VS_CHECK enum vs_status host_sinks_first_needed(size_t *frame, const struct host_list *paths,
+                                                const struct vs_video_info *video,
+                                                const struct host_metadata *metadata);
+
+/* Whether outputs that were completed once are all still there. "-" is, once it was. */
+bool host_sinks_are_there(const struct host_list *paths, const struct vs_video_info *video,
+                          const struct host_metadata *metadata);
+
+/* Equal but for slashes at the end. */
+bool host_same_path(const char *a, const char *b);
 
 struct host_sinks;
 

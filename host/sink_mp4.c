@@ -298,7 +298,7 @@ fail:
     return status;
 }
 
-const struct host_sink_kind host_sink_mp4 = {mp4_open, mp4_write, mp4_close, mp4_abort};
+const struct host_sink_kind host_sink_mp4 = {mp4_open, mp4_write, mp4_close, mp4_abort, NULL};
 
 /* ---- Reading ------------------------------------------------------------------------------ */
 

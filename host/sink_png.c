@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -126,4 +127,44 @@ static enum vs_status png_close(void *state)
     return VS_OK;
 }
 
-const struct host_sink_kind host_sink_png = {png_open, png_write, png_close, png_abort};
+/* Whether a picture is whole and was made with these settings. A power cut can leave a name without
+ * the bytes. */
+static bool is_right(const char *name, const char *json, struct host_bytes *head)
+{
+    static const uint8_t ending[] = {0x49, 0x45, 0x4e, 0x44, 0xae, 0x42, 0x60, 0x82};
+    uint8_t tail[sizeof ending] = {0};
+    char *found = NULL;
+    FILE *file = fopen(name, "rbe");
+    if (!file)
+        return false;
+    size_t n = fread(head->data, 1, head->capacity, file);
+    bool right = fseek(file, -(long)sizeof tail, SEEK_END) == 0 &&
+                 fread(tail, 1, sizeof tail, file) == sizeof tail &&
+                 memcmp(tail, ending, sizeof tail) == 0 &&
+                 host_png_text(&found, head->data, n, "videossm", name) == VS_OK && found &&
+                 strcmp(found, json) == 0;
+    fclose(file);
+    free(found);
+    return right;
+}
+
+static size_t png_present(const char *path, const struct vs_video_info *video,
+                          const struct host_metadata *metadata)
+{
+    /* The text chunks stand in front of the pixels. */
+    enum { ROOM_BYTES = 1 << 16 };
+    struct host_bytes head = {
+        .capacity = strlen(metadata->parameters) + strlen(metadata->json) + ROOM_BYTES};
+    size_t n = 0;
+    head.data = vs_alloc(head.capacity, 1);
+    for (bool right = head.data != NULL; right && n < video->n_frames; n += right) {
+        char *name = vs_format("%s/frame_%06zu.png", path, n);
+        right = name && is_right(name, metadata->json, &head);
+        free(name);
+    }
+    free(head.data);
+    return n;
+}
+
+const struct host_sink_kind host_sink_png = {png_open, png_write, png_close, png_abort,
+                                             png_present};

@@ -216,4 +216,5 @@ fail:
     return status;
 }
 
-const struct host_sink_kind host_sink_sheet = {sheet_open, sheet_write, sheet_close, sheet_abort};
+const struct host_sink_kind host_sink_sheet = {sheet_open, sheet_write, sheet_close, sheet_abort,
+                                               NULL};

@@ -146,4 +146,4 @@ static enum vs_status y4m_close(void *state)
     return status;
 }
 
-const struct host_sink_kind host_sink_y4m = {y4m_open, y4m_write, y4m_close, y4m_abort};
+const struct host_sink_kind host_sink_y4m = {y4m_open, y4m_write, y4m_close, y4m_abort, NULL};

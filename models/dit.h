@@ -101,6 +101,9 @@ VS_CHECK enum vs_status vs_rollout_pass(struct vs_rollout *rollout, struct vs_sp
 VS_CHECK enum vs_status vs_rollout_denoise(struct vs_rollout *rollout, const float *sigma,
                                            const float *timestep, struct vs_fence *fences);
 
+/* The end of that: the clean pass of the begun chunk over rollout->x0, and the commit. */
+VS_CHECK enum vs_status vs_rollout_finish(struct vs_rollout *rollout);
+
 /* VS_ERROR_NONFINITE naming chunk and layer if a pass since the chunk began met infinity or NaN:
  * the first layer of the first pass that did. Waits for the device. */
 VS_CHECK enum vs_status vs_rollout_check_finite(struct vs_rollout *rollout, size_t chunk);

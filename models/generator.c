@@ -216,8 +216,7 @@ static size_t first_frame(const struct vs_generator *g, size_t chunk)
     return chunk ? VS_VAE_RATE * g->model->config.frames_per_chunk * chunk - (VS_VAE_RATE - 1) : 0;
 }
 
-/* The last prompt that is due when the chunk begins. */
-static enum vs_status settle_text(struct vs_generator *g, size_t chunk)
+enum vs_status vs_generator_settle_text(struct vs_generator *g, size_t chunk)
 {
     size_t due = 0;
     double begin = (double)first_frame(g, chunk);
@@ -229,19 +228,29 @@ static enum vs_status settle_text(struct vs_generator *g, size_t chunk)
     return vs_rollout_set_text(g->rollout, g->texts[due].rows, g->texts[due].n_rows);
 }
 
+/* The text and the memory as the chunk finds them. */
+static enum vs_status begin_chunk(struct vs_generator *g, size_t index)
+{
+    enum vs_status status = VS_OK;
+    size_t chunk = g->model->config.frames_per_chunk;
+    int64_t frames[256];
+    for (size_t i = 0; i < chunk; i++)
+        frames[i] = (int64_t)(index * chunk + i);
+    VS_TRY(vs_generator_settle_text(g, index));
+    VS_TRY(vs_rollout_begin(g->rollout, frames, chunk));
+fail:
+    return status;
+}
+
 /* Enqueues all passes of a chunk. A fault is that of the chunk, not of the one before it. */
 static void begin_denoising(struct vs_generator *g, size_t index)
 {
     const struct vs_config *config = &g->model->config;
     enum vs_status status = VS_OK;
-    size_t chunk = config->frames_per_chunk, n = chunk * g->rollout->latent_size;
-    int64_t frames[256];
-    for (size_t i = 0; i < chunk; i++)
-        frames[i] = (int64_t)(index * chunk + i);
+    size_t n = config->frames_per_chunk * g->rollout->latent_size;
     for (size_t step = 0; step < config->n_steps; step++)
         vs_noise_get(g->noise, index, step, g->host_noise + step * n);
-    VS_TRY(settle_text(g, index));
-    VS_TRY(vs_rollout_begin(g->rollout, frames, chunk));
+    VS_TRY(begin_chunk(g, index));
     VS_TRY(vs_buffer_write(g->rollout->noise, 0, g->host_noise,
                            config->n_steps * n * sizeof *g->host_noise));
     VS_TRY(vs_rollout_denoise(g->rollout, g->sigma, g->timestep, g->passes));
@@ -265,22 +274,31 @@ static enum vs_status end_denoising(struct vs_generator *g)
     }
     VS_TRY(vs_rollout_check_finite(g->rollout, g->next_chunk));
     VS_TRY(vs_buffer_read(g->rollout->x0, 0, g->host_latents, n * sizeof *g->host_latents));
+    g->n_settled = g->next_chunk + 1;
+    if (g->options.settled)
+        VS_TRY(g->options.settled(g, g->next_chunk, g->host_latents, g->options.user));
 fail:
     return status;
 }
 
-/* Runs beside the passes of the next chunk, so the latents come from the host's copy. */
-static enum vs_status decode(struct vs_generator *g, size_t *n_frames)
+/* Decodes a chunk; runs beside the passes of the next one, so the latents come from the host. */
+static enum vs_status decode(struct vs_generator *g, size_t index, const float *latents,
+                             size_t *n_frames)
 {
     enum vs_status status = VS_OK;
     struct vs_span frames;
+    if (index != g->next_decoded) {
+        vs_vae_stream_reset(g->decoder);
+        g->first_decoded = index;
+    }
+    g->next_decoded = index + 1;
     size_t frame_bytes = 3 * g->info.width * g->info.height;
     vs_context_select(g->context, VS_QUEUE_DECODE);
-    VS_TRY(vs_buffer_write(g->latents, 0, g->host_latents, vs_buffer_bytes(g->latents)));
+    VS_TRY(vs_buffer_write(g->latents, 0, latents, vs_buffer_bytes(g->latents)));
     status = vs_vae_decode(g->decoder, vs_span_of(g->latents), g->model->config.frames_per_chunk,
                            &frames, n_frames);
     if (status == VS_ERROR_NONFINITE)
-        status = vs_fail_in(status, "chunk %zu", g->next_chunk);
+        status = vs_fail_in(status, "chunk %zu", index);
     if (status != VS_OK)
         goto fail;
     VS_TRY(vs_bytes_run(g->context, g->bytes, 0, frames, *n_frames * frame_bytes));
@@ -288,6 +306,25 @@ static enum vs_status decode(struct vs_generator *g, size_t *n_frames)
 fail:
     vs_context_select(g->context, VS_QUEUE_MAIN);
     return status;
+}
+
+/* Whether the decoder has seen all that the frames of the chunk depend on. */
+static bool frames_are_right(const struct vs_generator *g, size_t index)
+{
+    size_t n_seen = (index - g->first_decoded) * g->model->config.frames_per_chunk;
+    return !g->first_decoded || n_seen >= VS_VAE_HISTORY;
+}
+
+static struct vs_chunk make_chunk(const struct vs_generator *g, size_t index,
+                                  const float *latents, size_t n_frames)
+{
+    size_t first = first_frame(g, index), wanted = g->info.n_frames - first;
+    return (struct vs_chunk){.index = index,
+                             .first_frame = first,
+                             .n_frames = n_frames < wanted ? n_frames : wanted,
+                             .rgb = g->host_rgb,
+                             .n_latent_frames = g->model->config.frames_per_chunk,
+                             .latents = latents};
 }
 
 void vs_generator_stop(struct vs_generator *g)
@@ -309,16 +346,45 @@ enum vs_status vs_generator_next(struct vs_generator *g, struct vs_chunk *chunk)
     report(g, VS_STAGE_DECODE, 0, 1);
     if (g->next_chunk + 1 < g->info.n_chunks && !g->stopping)
         begin_denoising(g, g->next_chunk + 1);
-    VS_TRY(decode(g, &n_frames));
+    if (g->next_chunk != g->next_decoded || !frames_are_right(g, g->next_chunk))
+        return vs_fail(VS_ERROR_USAGE, "chunk %zu cannot be decoded: the chunks before it were not",
+                       g->next_chunk);
+    VS_TRY(decode(g, g->next_chunk, g->host_latents, &n_frames));
     report(g, VS_STAGE_DECODE, 1, 1);
-    size_t first = first_frame(g, g->next_chunk), wanted = g->info.n_frames - first;
-    *chunk = (struct vs_chunk){.index = g->next_chunk,
-                               .first_frame = first,
-                               .n_frames = n_frames < wanted ? n_frames : wanted,
-                               .rgb = g->host_rgb,
-                               .n_latent_frames = g->model->config.frames_per_chunk,
-                               .latents = g->host_latents};
+    *chunk = make_chunk(g, g->next_chunk, g->host_latents, n_frames);
     g->next_chunk++;
+fail:
+    return status;
+}
+
+/* ---- With latents from before ------------------------------------------------------------- */
+
+enum vs_status vs_generator_remember(struct vs_generator *g, const float *latents)
+{
+    enum vs_status status = VS_OK;
+    size_t index = g->next_chunk;
+    if (g->denoising || index == g->info.n_chunks)
+        return vs_fail(VS_ERROR_USAGE, "chunk %zu cannot be taken from before: %s", index,
+                       g->denoising ? "it is being made" : "the video is complete");
+    VS_TRY(begin_chunk(g, index));
+    VS_TRY(vs_buffer_write(g->rollout->x0, 0, latents, vs_buffer_bytes(g->rollout->x0)));
+    VS_TRY(vs_rollout_finish(g->rollout));
+    VS_TRY(vs_rollout_check_finite(g->rollout, index));
+    g->n_settled = g->next_chunk = index + 1;
+fail:
+    return status;
+}
+
+enum vs_status vs_generator_decode(struct vs_generator *g, size_t index, const float *latents,
+                                   struct vs_chunk *chunk)
+{
+    enum vs_status status = VS_OK;
+    size_t n_frames;
+    memset(chunk, 0, sizeof *chunk);
+    if (index >= g->info.n_chunks)
+        return vs_fail(VS_ERROR_USAGE, "the video has no chunk %zu", index);
+    VS_TRY(decode(g, index, latents, &n_frames));
+    *chunk = make_chunk(g, index, latents, frames_are_right(g, index) ? n_frames : 0);
 fail:
     return status;
 }

@@ -33,9 +33,14 @@ struct vs_generator {
     float *host_noise, *host_latents;   /* [n_steps, c, ..], [c, ..] */
     uint8_t *host_rgb;
     size_t next_chunk;                  /* to be given out */
+    size_t n_settled;                   /* chunks that the memory holds, those begun left out */
+    size_t first_decoded, next_decoded; /* chunks: where the decoder's stream began, and goes on */
     bool denoising, stopping;           /* next_chunk is enqueued; it will be the last */
     enum vs_status denoise_status;      /* of the enqueueing */
     struct vs_fence passes[VS_MAX_STEPS + 1];
 };
+
+/* Sets the last prompt that is due when the chunk begins, if it is not in force. */
+VS_CHECK enum vs_status vs_generator_settle_text(struct vs_generator *g, size_t chunk);
 
 #endif

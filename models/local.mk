@@ -51,7 +51,8 @@ models_libmodels_la_SOURCES += \
 	models/dit.c models/dit.h \
 	models/dit_weights.c models/dit_weights.h \
 	models/cache.c models/cache.h \
-	models/generator.c models/generator.h models/plan.c
+	models/generator.c models/generator.h models/plan.c \
+	models/state.c models/state_file.c models/state_file.h
 
 # bench: both networks with weights made up on the spot
 models_libmodels_la_SOURCES += \

@@ -355,6 +355,17 @@ fail:
 
 /* ---- Sampler ------------------------------------------------------------------------------ */
 
+enum vs_status vs_rollout_finish(struct vs_rollout *r)
+{
+    enum vs_status status = VS_OK;
+    struct vs_span x0 = vs_span_of(r->x0);
+    float noise = (float)r->dit->config.context_noise;
+    VS_TRY(vs_rollout_pass(r, (struct vs_span){0}, x0, noise, true));
+    VS_TRY(vs_cache_commit(r->cache, x0));
+fail:
+    return status;
+}
+
 enum vs_status vs_rollout_denoise(struct vs_rollout *r, const float *sigma, const float *timestep,
                                   struct vs_fence *fences)
 {
@@ -375,8 +386,7 @@ enum vs_status vs_rollout_denoise(struct vs_rollout *r, const float *sigma, cons
         if (fences)
             VS_TRY(vs_fence_set(fences + step, context));
     }
-    VS_TRY(vs_rollout_pass(r, (struct vs_span){0}, x0, (float)config->context_noise, true));
-    VS_TRY(vs_cache_commit(r->cache, x0));
+    VS_TRY(vs_rollout_finish(r));
     if (fences)
         VS_TRY(vs_fence_set(fences + config->n_steps, context));
 fail:

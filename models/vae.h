@@ -14,7 +14,8 @@
 enum {
     VS_VAE_CHANNELS = 16, /* of a latent */
     VS_VAE_SCALE = 8,     /* pixels a side of a latent */
-    VS_VAE_RATE = 4       /* frames per latent frame, but one for the first of a stream */
+    VS_VAE_RATE = 4,      /* frames per latent frame, but one for the first of a stream */
+    VS_VAE_HISTORY = VS_DECODE_HISTORY /* latent frames in front that frames depend on */
 };
 
 /* What a file holds. */

@@ -90,6 +90,14 @@ dist_check_SCRIPTS += tests/cli.sh tests/cli-generate.sh tests/cli-validate.sh t
 TESTS += tests/cli.sh tests/cli-generate.sh tests/cli-validate.sh tests/cli-bench.sh
 EXTRA_DIST += tests/cli-common.sh
 
+# runs that are kept, killed and resumed
+dist_check_SCRIPTS += tests/cli-resume.sh
+TESTS += tests/cli-resume.sh
+check-long-resume: videossm-cl$(EXEEXT)
+	srcdir=$(srcdir) sh $(srcdir)/tests/cli-resume.sh long
+check-long: check-long-resume
+.PHONY: check-long-resume
+
 # golden data: tests/golden-run DIR runs any folder of cases
 noinst_PROGRAMS += tests/golden-run
 tests_golden_run_SOURCES = tests/golden_run.c tests/golden.c tests/golden.h \

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * resume.c - the ways to go on with a kept run. All of them bring the record into line with what is
+ * to be made, and hand run and record to host_run_video(). */
+#include "config.h"
+
+#include "host/resume.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cl/alloc.h"
+#include "host/sink.h"
+
+/* What the user does not say, the record does. The model's parts stand or fall together. */
+static enum vs_status complete(struct host_run *run, const struct host_kept *kept, bool outputs)
+{
+    enum vs_status status = VS_OK;
+    const struct vs_model_files *files = &run->files;
+    if (!files->folder && !files->dit && !files->text_encoder && !files->vae && !files->tokenizer &&
+        !files->config)
+        run->files = kept->files;
+    if (!run->every.given)
+        run->every.value = kept->every;
+    for (size_t i = 0; outputs && i < kept->outputs.n; i++)
+        VS_TRY(host_list_add(&run->outputs, kept->outputs.items[i]));
+fail:
+    return status;
+}
+
+/* Whether the video is complete in all its outputs. */
+static enum vs_status is_finished(bool *finished, const struct host_kept *kept,
+                                  const struct host_run *run,
+                                  const struct vs_video_info *video)
+{
+    struct host_metadata metadata = {kept->settings.prompts.items[0].text, NULL, NULL};
+    char *parameters = host_settings_parameters(&kept->settings);
+    char *json = host_settings_json(&kept->settings);
+    enum vs_status status = parameters && json ? VS_OK : VS_ERROR_MEMORY;
+    metadata.parameters = parameters;
+    metadata.json = json;
+    *finished = status == VS_OK && kept->finished &&
+                host_sinks_are_there(&run->outputs, video, &metadata);
+    free(parameters);
+    free(json);
+    return status;
+}
+
+/* ---- A longer video ----------------------------------------------------------------------- */
+
+static enum vs_status extend(struct host_kept *kept, double seconds)
+{
+    struct host_settings *settings = &kept->settings;
+    if (settings->noise == VS_NOISE_TORCH)
+        return vs_fail(VS_ERROR_USAGE, "--extend '%s': its noise is that of torch, which is drawn "
+                                       "for the whole length at once; a longer video begins "
+                                       "otherwise, make it anew", kept->dir);
+    if (!(settings->seconds + seconds <= HOST_MAX_SECONDS))
+        return vs_fail(VS_ERROR_USAGE, "--extend '%s': %g s more make it longer than %.0f s",
+                       kept->dir, seconds, HOST_MAX_SECONDS);
+    settings->seconds += seconds;
+    kept->finished = false;
+    return host_kept_store(kept);
+}
+
+/* ---- Branches ----------------------------------------------------------------------------- */
+
+/* The first chunk that begins at that time or later: those before do not change. */
+static size_t chunk_at(const struct vs_video_info *video, double seconds)
+{
+    size_t n = 0, begin = 0;
+    for (; n < video->n_chunks && (double)begin < seconds * video->fps; n++)
+        begin = (n + 1) * video->chunk_frames - 3;
+    return n;
+}
+
+/* path may be relative, that of a run is not; either may not be there yet. */
+static enum vs_status is_same_output(bool *same, const char *path, const char *of_run)
+{
+    struct stat a, b;
+    char *whole = host_kept_path(path);
+    if (!whole)
+        return VS_ERROR_MEMORY;
+    *same = strcmp(path, "-") != 0 &&
+            (host_same_path(whole, of_run) ||
+             (stat(path, &a) == 0 && stat(of_run, &b) == 0 && a.st_dev == b.st_dev &&
+              a.st_ino == b.st_ino));
+    free(whole);
+    return VS_OK;
+}
+
+static enum vs_status check_branch(const struct host_run *run, const struct host_kept *kept,
+                                   const struct host_resume *resume)
+{
+    enum vs_status status = VS_OK;
+    double length = kept->settings.seconds;
+    if (resume->from >= length)
+        return vs_fail(VS_ERROR_USAGE, "--redo-from %g: the video has %g s", resume->from, length);
+    for (size_t i = 0; i < run->outputs.n; i++)
+        for (size_t j = 0; j < kept->outputs.n; j++) {
+            bool same;
+            VS_TRY(is_same_output(&same, run->outputs.items[i], kept->outputs.items[j]));
+            if (same)
+                return vs_fail(VS_ERROR_USAGE, "--output '%s' is that of the run '%s', which must "
+                                               "stay; give another", run->outputs.items[i],
+                               kept->dir);
+        }
+fail:
+    return status;
+}
+
+/* The prompts of the run up to that time, then the new ones. */
+static enum vs_status join_prompts(struct host_prompts *joined, const struct host_kept *kept,
+                                   const struct host_resume *resume)
+{
+    enum vs_status status = VS_OK;
+    const struct host_prompts *old = &kept->settings.prompts, *new = resume->prompts;
+    for (size_t i = 0; i < old->n && old->items[i].seconds < resume->from; i++)
+        VS_TRY(host_prompts_add(joined, old->items[i].seconds, old->items[i].text, kept->dir));
+    for (size_t i = 0; i < new->n; i++)
+        VS_TRY(host_prompts_add(joined, new->items[i].seconds, new->items[i].text, "--prompt"));
+    VS_TRY(host_prompts_settle(joined));
+fail:
+    return status;
+}
+
+/* ---- All of them -------------------------------------------------------------------------- */
+
+static enum vs_status make_video(struct host_run *run, const struct host_resume *resume,
+                                 struct host_kept *kept, bool other_outputs, bool *told)
+{
+    enum vs_status status = VS_OK;
+    struct host_prompts prompts = {0};
+    struct host_past past = {.source = kept, .kept = resume->redo ? NULL : kept,
+                             .other_outputs = other_outputs};
+    struct vs_generate_options wish;
+    struct vs_video_info video;
+    struct vs_model *model = NULL;
+    struct host_progress *teller = NULL;
+    bool finished = false;
+    if (resume->redo)
+        VS_TRY(check_branch(run, kept, resume));
+    VS_TRY(host_run_check(run));
+    VS_TRY(host_run_open_model(&model, run));
+    VS_TRY(host_kept_fit(kept, vs_model_info(model)));
+    if (resume->extend > 0)
+        VS_TRY(extend(kept, resume->extend));
+    host_settings_options(&wish, &kept->settings);
+    if (resume->redo) {
+        VS_TRY(join_prompts(&prompts, kept, resume));
+        wish.prompts = prompts.items;
+        wish.n_prompts = prompts.n;
+    }
+    VS_TRY(vs_video_plan(&video, model, &wish));
+    past.n_most = resume->redo ? chunk_at(&video, resume->from) : video.n_chunks;
+    if (!resume->redo && !other_outputs)
+        VS_TRY(is_finished(&finished, kept, run, &video));
+    VS_TRY(host_progress_create(&teller, run->quiet ? HOST_PROGRESS_NONE
+                                                    : (enum host_progress_mode)run->progress));
+    if (finished) {
+        host_progress_note(teller, "resume", "the video of the run '%s' is complete", kept->dir);
+        goto fail;
+    }
+    VS_TRY(host_kept_count(&past.n_most, kept, past.n_most, teller));
+    kept->every = run->every.value;
+    VS_TRY(host_run_video(run, model, &wish, false, &past, told));
+fail:
+    host_progress_free(teller);
+    vs_model_free(model);
+    host_prompts_free(&prompts);
+    return status;
+}
+
+enum vs_status host_resume_video(struct host_run *run, const struct host_resume *resume,
+                                 bool *told)
+{
+    struct host_kept *kept;
+    bool other_outputs = run->outputs.n > 0;
+    enum vs_status status = host_kept_open(&kept, resume->dir);
+    if (status != VS_OK)
+        return status;
+    status = complete(run, kept, !other_outputs && !resume->redo);
+    if (status == VS_OK)
+        status = make_video(run, resume, kept, other_outputs, told);
+    host_kept_free(kept);
+    return status;
+}
