@@ -4,8 +4,9 @@
  *
  * That driver makes each fma of several hundred integer operations, once per lane of a vector:
  * some kernels take minutes to compile, and all run ten times as long. Here the product is made
- * exact as p + e of 12-bit halves (Dekker), with exponents set aside, and p + e + c is rounded
- * once through a rounding to odd (Boldo, Melquiond: Emulation of FMA and correctly rounded sums).
+ * exact as p + e of 12-bit halves (Dekker), with exponents set aside; p + c is made exact as s + t,
+ * and s + (t + e) is rounded once, t + e being rounded to odd (Boldo, Melquiond: Emulation of FMA
+ * and correctly rounded sums).
  * Where c is 2^64 times smaller or larger than the product, only its sign, or the product's,
  * matters. Correctly rounded for all but denormal operands and results, as kernels/NUMERICS.md
  * asks; vectors are loops, which keeps programs short. */
@@ -21,25 +22,21 @@ float __attribute__((overloadable)) vs_fma(float a, float b, float c)
 {
     uint ua = as_uint(a), ub = as_uint(b), uc = as_uint(c);
     int ea = (ua >> 23) & 255, eb = (ub >> 23) & 255, ec = (uc >> 23) & 255;
-    int apart = ec - ea - eb + 127;
-    int place = apart < -64 ? -64 : apart > 64 ? 64 : apart;
-    int scale = apart > 64 ? ec - 191 : ea + eb - 254;
+    int scale = max(ea + eb - 254, ec - 191), place = max(ec - scale, 63);
     float x = as_float((ua & 0x807fffffu) | 0x3f800000u);
     float y = as_float((ub & 0x807fffffu) | 0x3f800000u);
-    float z = as_float((uc & 0x807fffffu) | (uint)(place + 127) << 23);
+    float z = as_float((uc & 0x807fffffu) | (uint)place << 23);
 
     float xh = as_float(as_uint(x) & 0xfffff000u), xl = x - xh;
     float yh = as_float(as_uint(y) & 0xfffff000u), yl = y - yh;
     float p = x * y;
     float e = xl * yl - (((p - xh * yh) - xl * yh) - xh * yl);
 
-    float t = z + e, t1 = t - z, t_rest = (z - (t - t1)) + (e - t1);
-    float v = p + t, v1 = v - p, v_rest = (p - (v - v1)) + (t - v1);
-    float s = v_rest + t_rest, s1 = s - v_rest;
-    float s_rest = (v_rest - (s - s1)) + (t_rest - s1);
-    uint us = as_uint(s);
-    uint odd = (s_rest > 0.0f) == (s > 0.0f) ? us + 1 : us - 1;
-    float r = v + as_float(s_rest != 0.0f && !(us & 1) ? odd : us);
+    float s = p + z, s1 = s - p, t = (p - (s - s1)) + (z - s1);
+    float v = t + e, v1 = v - t, rest = (t - (v - v1)) + (e - v1);
+    uint uv = as_uint(v);
+    uint odd = (uv - ((as_uint(rest) ^ uv) >> 31)) | 1;
+    float r = s + as_float(rest != 0.0f ? odd : uv);
 
     int half_scale = scale >> 1;
     r = r * as_float((uint)(half_scale + 127) << 23);

@@ -29,7 +29,7 @@ kernel_files += kernels/norm/norm.cl kernels/norm/norm_group.cl
 # gemm: linear layers on weights of any format
 kernels_libkernels_la_SOURCES += \
 	kernels/gemm/gemm.c kernels/gemm/gemm_ref.c kernels/gemm/gemm.h
-kernel_files += kernels/gemm/gemm.cl kernels/gemm/gemm_group.cl
+kernel_files += kernels/gemm/gemm.cl kernels/gemm/gemm_group.cl kernels/gemm/gemm_items.cl
 kernel_headers += kernels/gemm/epilogue.clh
 
 # attention: self-attention over the ring cache, cross-attention, text encoder, VAE
@@ -51,7 +51,7 @@ kernel_headers += kernels/rope/rope.clh
 # conv: convolutions of the VAE
 kernels_libkernels_la_SOURCES += \
 	kernels/conv/conv.c kernels/conv/conv_ref.c kernels/conv/conv.h
-kernel_files += kernels/conv/conv.cl kernels/conv/conv_group.cl
+kernel_files += kernels/conv/conv.cl kernels/conv/conv_group.cl kernels/conv/conv_items.cl
 kernel_headers += kernels/conv/conv.clh
 
 # pointwise: activations, sampler steps, patches, checks

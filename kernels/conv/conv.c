@@ -17,9 +17,9 @@ enum { LARGEST = 0x7fffffff - 256 };
 /* As in conv.cl. */
 enum { HAS_BIAS = 1, HAS_PAST = 2, HAS_RESIDUAL = 4, DOUBLED = 8, SPLIT = 16 };
 
-/* What a variant computes: `pixels` of a panel's channels per work-item, and at most `runs`
- * of these, which share 16 KiB of weights (tiles); or `pixels` of 4 channels per work-item, with at most `across` work-items of a group
- * side by side (cooperative). */
+/* What a variant computes: `pixels` of a panel's channels per work-item, and at most `runs` of
+ * these, which share 16 KiB of weights (tiles); or `pixels` of 4 channels per work-item, with at
+ * most `across` work-items of a group side by side (cooperative), or alone. */
 struct variant {
     const char *name, *kernel;
     size_t pixels, runs, across;
@@ -30,8 +30,9 @@ static const struct variant variants[] = {
     {"tile 6", "conv_tile", 6, 4, 0},
     {"group 64", "conv_group", 4, 0, 16},
     {"group 32", "conv_group", 2, 0, 8},
+    {"items 4x8", "conv_items", 8, 0, 0},
 };
-enum { PLAIN, TILE_6, GROUP_64, GROUP_32, N_VARIANTS };
+enum { PLAIN, TILE_6, GROUP_64, GROUP_32, ITEMS_4X8, N_VARIANTS };
 
 /* Output channels of a panel: a vector of 16, less where that would be mostly padding. */
 static size_t panel_lanes(size_t n_out)
@@ -45,6 +46,9 @@ static size_t tile_pixels(const struct variant *variant, size_t lanes)
 {
     return lanes == 16 ? variant->pixels : variant->pixels + 2;
 }
+
+/* Work-items of a group that share nothing: lanes of a vector. */
+enum { ITEMS_LINE = 8 };
 
 /* Work-groups of the cooperative kernel, and local memory of the shape that takes most. */
 enum { GROUP_ITEMS = 256, GROUP_LOCAL_BYTES = 22 * 1024 };
@@ -73,8 +77,8 @@ bool vs_conv_variant_usable(const struct vs_context *context, size_t variant,
                             const struct vs_conv *conv)
 {
     (void)conv;
-    if (variant == PLAIN || variant >= N_VARIANTS)
-        return variant == PLAIN;
+    if (variant == PLAIN || variant == ITEMS_4X8 || variant >= N_VARIANTS)
+        return variant < N_VARIANTS;
     return variants[variant].across ? vs_variant_groups(context, GROUP_ITEMS, GROUP_LOCAL_BYTES)
                                     : vs_variant_tiles(context);
 }
@@ -99,6 +103,8 @@ size_t vs_conv_variant_chosen(const struct vs_context *context, const struct vs_
         return tuned;
     if (vs_variant_tiles(context))
         return TILE_6;
+    if (vs_context_software_fma(context))
+        return ITEMS_4X8;
     if (!vs_conv_variant_usable(context, GROUP_64, conv))
         return PLAIN;
     return strstr(vs_context_device(context)->vendor, "Intel") ? GROUP_32 : GROUP_64;
@@ -270,6 +276,10 @@ enum vs_status vs_conv_run_variant(struct vs_context *context, size_t index, str
         pixels = group_pixels(variant, across);
         vs_launch_begin(&launch, context, &vs_source_conv_group, variant->kernel,
                         "-DVS_LANES=%zu -DVS_ACROSS=%zu -DVS_PIXELS=%zu", lanes, across, pixels);
+    } else if (index == ITEMS_4X8) {
+        pixels = variant->pixels;
+        vs_launch_begin(&launch, context, &vs_source_conv_items, variant->kernel, "-DVS_LANES=%zu",
+                        lanes);
     } else
         vs_launch_begin(&launch, context, &vs_source_conv, variant->kernel,
                         "-DVS_LANES=%zu -DVS_PIXELS=%zu -DVS_TILES=%zu", lanes, pixels,
@@ -307,6 +317,11 @@ enum vs_status vs_conv_run_variant(struct vs_context *context, size_t index, str
         return vs_launch_run(&launch, 3, (size_t[]){weight->n_out, n_out_pixels, n_frames}, NULL,
                              flops);
 
+    if (index == ITEMS_4X8) {
+        size_t n_groups = ceil_div(n_frames * n_out_pixels, pixels * ITEMS_LINE);
+        size_t global[2] = {n_groups * ITEMS_LINE, ceil_div(weight->n_out, 4)};
+        return vs_launch_run(&launch, 2, global, (size_t[]){ITEMS_LINE, 1}, flops);
+    }
     if (variant->across) {
         size_t group_width = GROUP_ITEMS / across * pixels;
         size_t global[2] = {GROUP_ITEMS * ceil_div(weight->n_out, 4 * across),

@@ -11,8 +11,9 @@
 #include "kernels/common/variant.h"
 #include "kernels/sources.h"
 
-/* What a variant computes per work-item: 16 * `vectors` columns of at most `sweep` rows, in register
- * tiles of `rows`; the cooperative ones, without vectors, per group: 64 columns of 16 * `rows`. */
+/* What a variant computes per work-item: 16 * `vectors` columns of at most `sweep` rows, in
+ * register tiles of `rows`; the cooperative ones, without vectors, per group: 64 columns of 16 * `rows`; the
+ * independent one 4 columns of `rows`. */
 struct variant {
     const char *name, *kernel;
     size_t vectors, rows, sweep;
@@ -22,10 +23,21 @@ static const struct variant variants[] = {
     {"plain", "linear_plain", 1, 1, 1},        {"tile 6x16", "linear_tile", 1, 6, 252},
     {"tile 12x32", "linear_tile", 2, 12, 252}, {"group 64x64", "linear_group", 0, 4, 0},
     {"group 32x64", "linear_group", 0, 2, 0},  {"group 16x64", "linear_group", 0, 1, 0},
+    {"items 8x4", "linear_items", 0, 8, 0},
 };
 
-enum { PLAIN, TILE_6X16, TILE_12X32, GROUP_64X64, GROUP_32X64, GROUP_16X64, N_VARIANTS };
+enum {
+    PLAIN,
+    TILE_6X16,
+    TILE_12X32,
+    GROUP_64X64,
+    GROUP_32X64,
+    GROUP_16X64,
+    ITEMS_8X4,
+    N_VARIANTS
+};
 enum { PANEL_VECTOR = 16, GROUP_ITEMS = 256, GROUP_ROWS = 16, GROUP_COLUMNS = 64 };
+enum { ITEMS_COLUMNS = 4, ITEMS_LINE = 8 }; /* work-items of a group that share nothing */
 enum { GROUP_LOCAL_BYTES = 17408 }; /* of the larger one */
 
 const char *vs_linear_variant_name(size_t variant)
@@ -37,8 +49,8 @@ bool vs_linear_variant_usable(const struct vs_context *context, size_t variant,
                               const struct vs_linear *linear)
 {
     (void)linear;
-    if (variant == PLAIN || variant >= N_VARIANTS)
-        return variant == PLAIN;
+    if (variant == PLAIN || variant == ITEMS_8X4 || variant >= N_VARIANTS)
+        return variant < N_VARIANTS;
     return variants[variant].vectors ? vs_variant_tiles(context)
                                      : vs_variant_groups(context, GROUP_ITEMS, GROUP_LOCAL_BYTES);
 }
@@ -70,6 +82,8 @@ size_t vs_linear_variant_chosen(const struct vs_context *context, size_t n_rows,
         return tuned;
     const struct vs_device_info *device = vs_context_device(context);
     unsigned width = vs_context_vector_width(context);
+    if (vs_context_software_fma(context))
+        return ITEMS_8X4;
     if (device->type == VS_DEVICE_CPU)
         return width >= 16 ? TILE_12X32 : width >= 4 ? TILE_6X16 : PLAIN;
     if (!vs_variant_groups(context, GROUP_ITEMS, GROUP_LOCAL_BYTES))
@@ -143,7 +157,7 @@ enum vs_status vs_linear_run_variant(struct vs_context *context, size_t index, s
     int activation = linear->epilogue == VS_EPILOGUE_GELU   ? 1
                      : linear->epilogue == VS_EPILOGUE_SILU ? 2
                                                             : 0;
-    bool group = !variant->vectors;
+    bool group = !variant->vectors && index != ITEMS_8X4;
     size_t global[2] = {weight->n_rows, n_rows}, local[2] = {1, 1}, sweep = 1;
     if (group) {
         local[0] = GROUP_ITEMS;
@@ -152,6 +166,12 @@ enum vs_status vs_linear_run_variant(struct vs_context *context, size_t index, s
         vs_launch_begin(&launch, context, &vs_source_gemm_group, variant->kernel,
                         "-DVS_DTYPE=%d -DVS_ACTIVATION=%d -DVS_ROWS=%zu", (int)weight->dtype,
                         activation, variant->rows);
+    } else if (index == ITEMS_8X4) {
+        local[0] = ITEMS_LINE;
+        global[0] = ceil_div(weight->n_rows, ITEMS_COLUMNS * ITEMS_LINE) * ITEMS_LINE;
+        global[1] = ceil_div(n_rows, variant->rows);
+        vs_launch_begin(&launch, context, &vs_source_gemm_items, variant->kernel,
+                        "-DVS_DTYPE=%d -DVS_ACTIVATION=%d", (int)weight->dtype, activation);
     } else {
         if (index != PLAIN) {
             global[0] = ceil_div(weight->n_rows, variant->vectors * PANEL_VECTOR);
@@ -177,7 +197,7 @@ enum vs_status vs_linear_run_variant(struct vs_context *context, size_t index, s
     vs_launch_size(&launch, n_rows);
     vs_launch_size(&launch, weight->n_rows);
     vs_launch_size(&launch, weight->n_columns);
-    if (!group)
+    if (!group && index != ITEMS_8X4)
         vs_launch_size(&launch, sweep);
     vs_launch_bytes(&launch, linear_bytes(n_rows, linear));
     VS_TRY(
