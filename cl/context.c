@@ -17,13 +17,15 @@
 static const double gpu_flops_per_launch = 4e10;
 
 /* VS_LAUNCH_AS=gpu has launchers choose as they would on a GPU: its variants are tested without
- * one. Results do not depend on it. */
+ * one. cpu is for what calls itself a GPU and is none. Results do not depend on it. */
 static void launch_as(struct vs_context *context, const char *device_class)
 {
-    if (!device_class || strcmp(device_class, "gpu") != 0)
-        return;
-    context->info.type = VS_DEVICE_GPU;
-    context->vector_width = 1;
+    if (device_class && strcmp(device_class, "gpu") == 0) {
+        context->info.type = VS_DEVICE_GPU;
+        context->vector_width = 1;
+    } else if (device_class && strcmp(device_class, "cpu") == 0) {
+        context->info.type = VS_DEVICE_CPU;
+    }
 }
 
 enum vs_status vs_context_create(struct vs_context **out, const char *spec)

@@ -83,10 +83,20 @@ float *check_nans(size_t n)
     return values;
 }
 
-bool check_affordable(double n_products)
+static bool interpreted(void)
 {
     const char *sizes = getenv("VS_TEST_SIZES");
-    return !sizes || strcmp(sizes, "tiny") != 0 || n_products <= 8192;
+    return sizes && strcmp(sizes, "tiny") == 0;
+}
+
+bool check_affordable(double n_products)
+{
+    return !interpreted() || n_products <= 8192;
+}
+
+int check_n_runs(void)
+{
+    return interpreted() ? 1 : 2;
 }
 
 struct check_buffer check_upload_at(const float *host, size_t n, size_t offset)

@@ -36,6 +36,9 @@ float *check_nans(size_t n);
  * VS_TEST_SIZES=tiny, for interpreters of OpenCL, only up to a few thousand. */
 bool check_affordable(double n_products);
 
+/* How often a kernel is to run on the same data: twice, there once. */
+int check_n_runs(void);
+
 /* A device buffer with n values of host (NULL: NaN) at an odd offset between guards. */
 struct check_buffer {
     struct vs_buffer *buffer;

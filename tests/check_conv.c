@@ -89,7 +89,7 @@ START_TEST(variants_equal_oracle)
                 t->residual ? residual : NULL, &conv);
 
     for (size_t variant = 0; vs_conv_variant_name(variant); variant++)
-        for (int run = 0; run < 2; run++) {
+        for (int run = 0; run < check_n_runs(); run++) {
             if (!vs_conv_variant_usable(check_context, variant, &conv))
                 continue;
             struct check_buffer out = check_upload(NULL, n_out);

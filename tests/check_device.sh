@@ -19,6 +19,7 @@ what=${1:?families or hashes}
 runtime=${2:?name of a runtime}
 n_passed=0
 n_failed=0
+as=
 work=$(mktemp -d "${TMPDIR:-/tmp}/check-device.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
@@ -36,9 +37,11 @@ oclgrind)
     # built without it have no business in the user's cache.
     VS_TEST_SIZES=tiny
     VS_TEST_CASES=60
-    OCLGRIND_BUILD_OPTIONS=-cl-opt-disable
+    OCLGRIND_BUILD_OPTIONS="-cl-opt-disable -DVS_NO_PREFETCH"
     XDG_CACHE_HOME=$work/cache
-    export VS_TEST_SIZES VS_TEST_CASES OCLGRIND_BUILD_OPTIONS XDG_CACHE_HOME
+    # It calls itself a GPU, and would not be given what CPUs get.
+    VS_LAUNCH_AS=cpu
+    export VS_TEST_SIZES VS_TEST_CASES OCLGRIND_BUILD_OPTIONS XDG_CACHE_HOME VS_LAUNCH_AS
     ;;
 esac
 

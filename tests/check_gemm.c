@@ -71,7 +71,7 @@ static void compare(const struct problem *p)
     struct check_buffer dx = check_upload(x, m * k), dbias = check_upload(bias, n);
     struct check_buffer dgate = check_upload(gate, n_gates * n);
     for (size_t variant = 0; vs_linear_variant_name(variant); variant++)
-        for (int run = 0; run < 2; run++) {
+        for (int run = 0; run < check_n_runs(); run++) {
             if (!vs_linear_variant_usable(check_context, variant,
                                           &(struct vs_linear){.weight = &weight}))
                 continue;

@@ -27,7 +27,7 @@ START_TEST(unit_length_equals_oracle)
         }
         vs_unit_ref(want, x, 6, dim, 1e-6f);
         struct check_buffer dx = check_upload(x, n), out = check_upload(NULL, n);
-        for (int run = 0; run < 2; run++) {
+        for (int run = 0; run < check_n_runs(); run++) {
             check_ok(vs_unit_run(check_context, out.span, dx.span, 6, dim, 1e-6f));
             check_bits(&out, want, "unit length D=%zu run %d", dim, run);
         }
@@ -79,7 +79,7 @@ START_TEST(gates_equal_oracle)
                                    .rows_per_slot = per_slot};
     float *want_b = scatter(beta, n_rows, wb, ring_slots, FIRST_SLOT, per_slot, N_SLOTS);
     float *want_a = scatter(alpha, n_rows, wa, ring_slots, FIRST_SLOT, per_slot, N_SLOTS);
-    for (int run = 0; run < 2; run++) {
+    for (int run = 0; run < check_n_runs(); run++) {
         check_ok(vs_gates_run(check_context, ring_b.span, ring_a.span, db.span, da.span, dlog.span,
                               &shape));
         check_bits(&ring_b, want_b, "beta in slots, width %zu, run %d", wb, run);
@@ -288,7 +288,7 @@ START_TEST(read_equals_oracle)
             if (!vs_memory_read_variant_usable(check_context, variant, &read))
                 continue;
             struct check_buffer out = check_upload(NULL, n);
-            for (int run = 0; run < 2; run++) {
+            for (int run = 0; run < check_n_runs(); run++) {
                 check_ok(vs_memory_read_run_variant(check_context, variant, out.span, dq.span,
                                                     dstate.span, dg.span, dw.span, dgamma.span,
                                                     dlocal.span, &read));

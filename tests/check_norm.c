@@ -55,7 +55,7 @@ START_TEST(rmsnorm_equals_oracle)
         if (!vs_norm_variant_usable(check_context, i))
             continue;
         struct check_buffer out = check_upload(NULL, n * c);
-        for (int run = 0; run < 2; run++) {
+        for (int run = 0; run < check_n_runs(); run++) {
             check_ok(vs_rmsnorm_run_variant(check_context, i, out.span, dx.span, dw.span, n, c,
                                             1e-6f));
             check_bits(&out, want, "rmsnorm %s C=%zu run %d", vs_norm_variant_name(i), c, run);

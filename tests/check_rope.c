@@ -103,7 +103,7 @@ START_TEST(kernels_equal_oracle)
             if (!vs_rope_variant_usable(check_context, i))
                 continue;
             struct check_buffer out = check_upload(NULL, n);
-            for (int run = 0; run < 2; run++) {
+            for (int run = 0; run < check_n_runs(); run++) {
                 check_ok(vs_rope_run_variant(check_context, i, out.span, dx.span, dt.span, &rope));
                 check_bits(&out, want, "rope %s D=%zu backwards=%d", vs_rope_variant_name(i),
                            rope.shape.head_dim, backwards);

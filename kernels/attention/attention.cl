@@ -146,7 +146,8 @@ __kernel void attention_plain(__global float *restrict out, ulong out_offset,
 static inline void prefetch_row(__global const float *row)
 {
 #ifdef __has_builtin
-#if __has_builtin(__builtin_prefetch) && VS_ROWS > 1 /* a tile; GPUs may not know it */
+/* A tile; GPUs may not know it, interpreters define VS_NO_PREFETCH. */
+#if __has_builtin(__builtin_prefetch) && VS_ROWS > 1 && !defined(VS_NO_PREFETCH)
 #pragma unroll
     for (int d = 0; d < VS_HEAD_DIM; d += 16)
         __builtin_prefetch((const void *)(ulong)(row + d), 0, 2);
