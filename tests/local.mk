@@ -34,6 +34,7 @@ check_device = srcdir=$(srcdir) sh $(srcdir)/tests/check_device.sh
 check_device_families = check-device-pocl check-device-intel check-device-rusticl \
 	check-device-oclgrind
 check_device_hashes = check-hashes-pocl check-hashes-intel check-hashes-rusticl
+check_long_hashes = check-long-pocl check-long-intel check-long-rusticl
 check_device_built = videossm-cl$(EXEEXT) $(check_PROGRAMS) tests/hash-video$(EXEEXT)
 $(check_device_families): $(check_device_built)
 	$(check_device) families $(@:check-device-%=%)
@@ -41,11 +42,11 @@ $(check_device_hashes): $(check_device_built)
 	$(check_device) hashes $(@:check-hashes-%=%) $(srcdir)/tests/hashes/demo-3s.txt
 check-as-gpu-pocl: $(check_device_built)
 	$(check_device) hashes-as-gpu pocl $(srcdir)/tests/hashes/demo-3s.txt
-check-long-pocl check-long-intel: $(check_device_built)
+$(check_long_hashes): $(check_device_built)
 	$(check_device) hashes $(@:check-long-%=%) $(srcdir)/tests/hashes/demo-10s.txt
 check-device: $(check_device_hashes) check-as-gpu-pocl $(check_device_families)
-check-long: check-long-pocl check-long-intel
-.PHONY: check-device check-as-gpu-pocl check-long check-long-pocl check-long-intel $(check_device_families) \
+check-long: $(check_long_hashes)
+.PHONY: check-device check-as-gpu-pocl check-long $(check_long_hashes) $(check_device_families) \
 	$(check_device_hashes)
 
 # norm

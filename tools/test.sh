@@ -4,9 +4,9 @@
 # test.sh - installs what the tests need and runs them all.
 #
 # sh tools/test.sh      1 make check, 2 make distcheck, 3 make check under AddressSanitizer and
-# UBSan, 4 three minutes of fuzzing, 5 the compilers of three vendors' GPUs. Builds lie in
-# build-test/; may be run again. The last line is `N passed, M failed`, counting Check's checks,
-# golden cases and scripts of all runs.
+# UBSan, 4 three minutes of fuzzing, 5 the compilers of three vendors' GPUs, 6 make check-device: the
+# real OpenCL runtimes. Builds lie in build-test/; may be run again. The last line is
+# `N passed, M failed`, counting Check's checks, golden cases and scripts of all runs.
 set -u
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/tools/packages.sh"
@@ -127,6 +127,20 @@ status=$?
 grep -E '^SKIP|FAIL|Error' "$builds/offline.log"
 tail -n 1 "$builds/offline.log"
 result "every kernel compiled for every GPU" $status
+
+# Refuses to go on without one of the runtimes, and without Intel's wheels where they are missing.
+step "make check-device"
+(cd "$builds/plain" && make -k -O -j"$jobs" check-device) >"$builds/check-device.log" 2>&1
+status=$?
+sed -n '/^PASS: /p; /^LEFT OUT: /p; /^FAIL: /,/^\(PASS\|[0-9]* passed\)/p; /^runtimes.sh: /p' \
+    "$builds/check-device.log"
+# shellcheck disable=SC2046
+set -- $(awk '/^[0-9]+ passed, [0-9]+ failed/ { good += $1; bad += $3 }
+    END { print good + 0, bad + 0 }' "$builds/check-device.log")
+[ $status = 0 ] || [ "$2" != 0 ] || set -- "$1" 1
+passed=$((passed + $1))
+failed=$((failed + $2))
+echo "check-device: $1 passed, $2 failed"
 
 step "all tests"
 echo "$passed passed, $failed failed"
