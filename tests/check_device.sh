@@ -142,10 +142,10 @@ hashes() {
     while read -r memory seconds want; do
         began=$(date +%s)
         log=$work/$memory.log
-        tests/hash-video "$srcdir/models/demo" "$seconds" "$memory" >"$log" 2>&1
+        tests/hash-video "$srcdir/models/demo" "$seconds" "$memory" >"$log" 2>"$log.errors"
         status=1
         [ "$(cat "$log")" = "$memory $seconds $want" ] && status=0
-        echo "    wanted: $memory $seconds $want" >>"$log"
+        { echo "    wanted: $memory $seconds $want"; cat "$log.errors"; } >>"$log"
         n_passed=$((n_passed + 1 - status))
         n_failed=$((n_failed + status))
         result "video$as, $memory, $seconds s" $status $(($(date +%s) - began)) "$log"

@@ -124,15 +124,17 @@ class Amd:
 
     def __init__(self, chip):
         self.chip, self.takes_all = chip, chip == "gfx1030"
+        # The older one leaves gfx1100 half of its registers.
+        self.llc = "llc-19" if chip == "gfx1100" else "llc-15"
 
     def missing(self):
-        for tool in ("clang-15", "llc-15"):
+        for tool in ("clang-15", self.llc):
             if not shutil.which(tool):
                 return tool
         return None if os.path.exists(BITCODE + "/opencl.bc") else "rocm-device-libs"
 
     def version(self):
-        return run(["clang-15", "--version"]).splitlines()[0]
+        return "\n".join(run([tool, "--version"]) for tool in ("clang-15", self.llc))
 
     def libraries(self):
         if self.chip != "gfx1100":
@@ -150,8 +152,12 @@ class Amd:
     def compile(self, source, folder, options):
         ir_path, ir = clang_ir(source, folder, "amdgcn-amd-amdhsa",
                                ["-mcpu=" + self.chip, *self.libraries()], options)
+        if self.llc != "llc-15":
+            # It takes no function with a list of features that lacks what it knows.
+            with open(ir_path, "w") as file:
+                file.write(re.sub(r'"target-features"="[^"]*"', "", ir))
         assembly = os.path.join(folder, "kernel.s")
-        run(["llc-15", "-O3", ir_path, "-o", assembly])
+        run([self.llc, "-O3", ir_path, "-o", assembly])
         with open(assembly) as file:
             text = file.read()
         kernels = [self.read(*match.groups()) for match in re.finditer(

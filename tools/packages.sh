@@ -15,7 +15,7 @@ test_packages="clang libclang-rt-dev ffmpeg mandoc procps python3 python3-pip oc
 xz-utils"
 
 # The compilers of three vendors' GPUs, for make check-offline; get_ptxas.sh brings the fourth part.
-gpu_packages="clang-15 llvm-15 rocm-device-libs libclc-15 intel-opencl-icd"
+gpu_packages="clang-15 llvm-15 llvm-19 rocm-device-libs libclc-15 intel-opencl-icd"
 
 # Of the packages named as arguments, those that are not installed.
 missing_packages() {
