@@ -79,6 +79,12 @@ VS_API VS_CHECK enum vs_status vs_context_selftest(struct vs_context *context);
 
 /* ---- Models ------------------------------------------------------------------------------- */
 
+/* A file of low-rank differences (LoRA) to the transformer's weights. */
+struct vs_lora {
+    const char *path; /* safetensors, torch or GGUF */
+    double scale;     /* finite; 1: as trained */
+};
+
 /* Where the parts of a model lie. Either a folder in the release's layout, or single files, which
  * take precedence over the folder's. NULL: not given. */
 struct vs_model_files {
@@ -88,9 +94,18 @@ struct vs_model_files {
     const char *vae;          /* Wan VAE, same formats */
     const char *tokenizer;    /* SentencePiece model (spiece.model) */
     const char *config;       /* config.json */
+    const struct vs_lora *loras; /* merged into the transformer, one after the other */
+    size_t n_loras;
 };
 
 enum vs_gates { VS_GATES_NONE, VS_GATES_HEAD, VS_GATES_CHANNEL };
+
+/* A LoRA that was merged. */
+struct vs_lora_info {
+    char name[128];       /* of the file, without folders, cut off where too long */
+    double scale;
+    char fingerprint[65]; /* as that of a model, over the file's tensors */
+};
 
 /* Settings of a model that a caller may want to know; see config.json in docs/models.md. */
 struct vs_model_info {
@@ -103,7 +118,10 @@ struct vs_model_info {
     size_t horizon;          /* latent frames the router reckons with; 0: the length asked for */
     enum vs_gates gates;     /* of the memory; VS_GATES_NONE: weights without memory */
     char fingerprint[65];    /* SHA-256 over config, tokenizer, tensor tables and samples of the
-                                weights, hexadecimal: names the model whatever its path */
+                                weights, LoRAs merged, hexadecimal: names the model whatever its
+                                path */
+    const struct vs_lora_info *loras; /* borrowed from the model */
+    size_t n_loras;
 };
 
 struct vs_model; /* checked and mapped model files; holds no device memory */

@@ -13,6 +13,7 @@
 #include "host/command.h"
 #include "host/draft.h"
 #include "host/inspect.h"
+#include "host/lora_option.h"
 #include "host/progress.h"
 #include "host/signals.h"
 #include "models/conversion.h"
@@ -24,6 +25,7 @@
 
 struct values {
     const char *output, *shard_size;
+    struct host_list loras;
     int container, dtype, names, progress;
     bool quiet;
 };
@@ -43,6 +45,10 @@ static const struct host_option options[] = {
      "Names of the tensors: those of Wan2.1's releases (default), of the diffusers library, or as "
      "they stand in the file.",
      offsetof(struct values, names)},
+    {HOST_LIST, 0, "lora", "FILE[:SCALE]",
+     "Merge a LoRA of peft, diffusers, kohya or ComfyUI: W + SCALE alpha / rank B A. The default of "
+     "SCALE is 1. Repeatable; the order counts.",
+     offsetof(struct values, loras)},
     {HOST_STRING, 0, "shard-size", "SIZE",
      "Write safetensors of at most this size each (4G, 500M), and an index.",
      offsetof(struct values, shard_size)},
@@ -69,7 +75,8 @@ const struct host_spec host_convert_spec = {
                 "  videossm-cl convert diffusion_pytorch_model.safetensors -o wan-q4_k.gguf \\\n"
                 "      --dtype q4_k\n"
                 "  videossm-cl convert model.gguf -o model.safetensors --dtype bf16 \\\n"
-                "      --names diffusers --shard-size 4G\n",
+                "      --names diffusers --shard-size 4G\n"
+                "  videossm-cl convert longlive_base.pt --lora lora.pt -o longlive.safetensors\n",
 };
 
 /* ---- What is asked for -------------------------------------------------------------------- */
@@ -144,6 +151,7 @@ fail:
 struct job {
     struct vs_weights **inputs;
     size_t n_inputs;
+    struct vs_lora_set *loras; /* NULL: none */
     struct vs_conversion *conversion;
     char **paths, **names; /* of the outputs; names without folders */
     size_t n_files;
@@ -165,6 +173,19 @@ static enum vs_status open_inputs(struct job *job, const struct host_list *paths
         job->n_inputs++;
     }
 fail:
+    return status;
+}
+
+static enum vs_status open_loras(struct job *job, const struct host_list *values)
+{
+    struct vs_lora *loras = NULL;
+    if (values->n == 0)
+        return VS_OK;
+    enum vs_status status = host_loras_parse(&loras, values);
+    if (status == VS_OK)
+        status = vs_lora_set_create(&job->loras, loras, values->n,
+                                    (const struct vs_weights *const *)job->inputs, job->n_inputs);
+    host_loras_free(loras, values->n);
     return status;
 }
 
@@ -274,6 +295,9 @@ static void tell(const struct job *job)
                                   count, vs_dtype_info((enum vs_dtype)dtype)->name);
     }
     host_format_bytes(size, sizeof size, job->done);
+    if (job->loras)
+        host_progress_note(job->progress, "merged", "merged LoRA into %zu tensors",
+                           vs_lora_count(job->loras));
     if (job->index_path)
         snprintf(files, sizeof files, " in %zu files", job->n_files);
     host_progress_note(job->progress, "summary", "wrote %s: %zu tensors (%s), %s%s",
@@ -290,6 +314,8 @@ static enum vs_status convert(struct job *job, const struct values *values,
         values->quiet ? HOST_PROGRESS_NONE : (enum host_progress_mode)values->progress;
     VS_TRY(settle(&wish, values));
     VS_TRY(open_inputs(job, inputs));
+    VS_TRY(open_loras(job, &values->loras));
+    wish.loras = job->loras;
     VS_TRY(vs_conversion_create(&job->conversion, (const struct vs_weights *const *)job->inputs,
                                 job->n_inputs, &wish));
     VS_TRY(name_outputs(job, values->output));
@@ -321,6 +347,7 @@ static void free_job(struct job *job)
             free(job->names[i]);
     }
     vs_conversion_free(job->conversion);
+    vs_lora_set_free(job->loras);
     for (size_t i = 0; i < job->n_inputs; i++)
         vs_weights_free(job->inputs[i]);
     host_progress_free(job->progress);
@@ -345,5 +372,6 @@ int host_convert(int argc, char **argv)
         status = convert(&job, &values, &inputs, &told);
     free_job(&job);
     free(inputs.items);
+    free(values.loras.items);
     return told ? (int)status : host_report(status);
 }

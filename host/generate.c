@@ -256,7 +256,7 @@ int host_generate(int argc, char **argv)
         status = go_on(&values, &told);
     else if (status == VS_OK)
         status = generate(&values, &told);
-    free(values.run.outputs.items);
+    host_run_free_options(&values.run);
     free(values.at.items);
     return told ? (int)status : host_report(status);
 }

@@ -20,6 +20,7 @@ struct host_kept {
     char id[17];                  /* of the run, drawn at random */
     struct host_settings settings;
     struct vs_model_files files;  /* absolute paths; owned */
+    struct host_list loras;       /* as --lora takes them, with absolute paths; items owned too */
     struct host_list outputs;     /* absolute paths, or "-"; items owned too */
     size_t every;                 /* chunks from checkpoint to checkpoint; 0: by cost */
     bool finished;                /* the outputs were completed */
@@ -34,6 +35,7 @@ VS_CHECK enum vs_status host_kept_create(struct host_kept **kept, const char *di
                                          const struct host_settings *settings,
                                          const struct vs_model_info *model,
                                          const struct vs_model_files *files,
+                                         const struct host_list *loras,
                                          const struct host_list *outputs, size_t every);
 
 /* Opens a run for this process alone and removes what a killed one left unfinished.

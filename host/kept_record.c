@@ -49,12 +49,28 @@ char *host_kept_path(const char *path)
     return vs_format("%s/%s", folder, path);
 }
 
-static enum vs_status add_output(struct host_kept *kept, char *path)
+/* Takes over path, also on a fault. */
+static enum vs_status add_path(struct host_list *list, char *path)
 {
-    enum vs_status status = path ? host_list_add(&kept->outputs, path) : VS_ERROR_MEMORY;
+    enum vs_status status = path ? host_list_add(list, path) : VS_ERROR_MEMORY;
     if (status != VS_OK)
         free(path);
     return status;
+}
+
+static void free_paths(struct host_list *list)
+{
+    for (size_t i = 0; i < list->n; i++)
+        free((char *)(uintptr_t)list->items[i]);
+    free(list->items);
+}
+
+static json_t *paths_json(const struct host_list *list)
+{
+    json_t *json = json_array();
+    for (size_t i = 0; i < list->n; i++)
+        json_array_append_new(json, json_string(list->items[i]));
+    return json;
 }
 
 /* Equal settings, read from their own record. */
@@ -134,16 +150,16 @@ static json_t *record_of(const struct host_kept *kept)
 {
     char *json = host_settings_json(&kept->settings);
     json_t *settings = json ? json_loads(json, 0, NULL) : NULL;
-    json_t *model = json_object(), *outputs = json_array();
+    json_t *model = json_object();
     free(json);
     for (size_t i = 0; i < N_PARTS; i++)
         if (*part_of(&kept->files, i))
             json_object_set_new(model, parts[i].key, json_string(*part_of(&kept->files, i)));
-    for (size_t i = 0; i < kept->outputs.n; i++)
-        json_array_append_new(outputs, json_string(kept->outputs.items[i]));
+    if (kept->loras.n)
+        json_object_set_new(model, "loras", paths_json(&kept->loras));
     return json_pack("{s:i, s:s, s:o, s:o, s:o, s:I, s:b}", "format", FORMAT, "run", kept->id,
-                     "settings", settings, "model", model, "outputs", outputs, "checkpoint_every",
-                     (json_int_t)kept->every, "finished", kept->finished);
+                     "settings", settings, "model", model, "outputs", paths_json(&kept->outputs),
+                     "checkpoint_every", (json_int_t)kept->every, "finished", kept->finished);
 }
 
 enum vs_status host_kept_store(const struct host_kept *kept)
@@ -175,6 +191,24 @@ static enum vs_status wrong(const char *path, const char *key)
                                    "was changed since", path, key);
 }
 
+static enum vs_status read_paths(struct host_list *list, const json_t *json, const char *key,
+                                 const char *path)
+{
+    const json_t *item;
+    size_t i;
+    if (!json_is_array(json))
+        return wrong(path, key);
+    json_array_foreach(json, i, item)
+    {
+        enum vs_status status = json_is_string(item)
+                                    ? add_path(list, vs_strdup(json_string_value(item)))
+                                    : wrong(path, key);
+        if (status != VS_OK)
+            return status;
+    }
+    return VS_OK;
+}
+
 static enum vs_status read_model(struct host_kept *kept, const json_t *model, const char *path)
 {
     if (!json_is_object(model))
@@ -189,7 +223,8 @@ static enum vs_status read_model(struct host_kept *kept, const json_t *model, co
         if (!*part_of(&kept->files, i))
             return VS_ERROR_MEMORY;
     }
-    return VS_OK;
+    const json_t *loras = json_object_get(model, "loras");
+    return loras ? read_paths(&kept->loras, loras, "loras", path) : VS_OK;
 }
 
 static enum vs_status read_record(struct host_kept *kept, const json_t *root, const char *path)
@@ -198,7 +233,6 @@ static enum vs_status read_record(struct host_kept *kept, const json_t *root, co
     const json_t *outputs = json_object_get(root, "outputs"), *item;
     const char *id = json_string_value(json_object_get(root, "run"));
     json_int_t every = json_integer_value(json_object_get(root, "checkpoint_every"));
-    size_t i;
     char *settings = NULL;
     if (json_integer_value(json_object_get(root, "format")) != FORMAT)
         return wrong(path, "format");
@@ -212,12 +246,7 @@ static enum vs_status read_record(struct host_kept *kept, const json_t *root, co
     kept->every = (size_t)every;
     kept->finished = json_is_true(json_object_get(root, "finished"));
     VS_TRY(read_model(kept, json_object_get(root, "model"), path));
-    json_array_foreach(outputs, i, item)
-    {
-        if (!json_is_string(item))
-            return wrong(path, "outputs");
-        VS_TRY(add_output(kept, vs_strdup(json_string_value(item))));
-    }
+    VS_TRY(read_paths(&kept->outputs, outputs, "outputs", path));
     item = json_object_get(root, "settings");
     settings = json_is_object(item) ? json_dumps(item, JSON_COMPACT) : NULL;
     if (!settings)
@@ -274,7 +303,8 @@ enum vs_status host_kept_create(struct host_kept **out, const char *dir,
                                 const struct host_settings *settings,
                                 const struct vs_model_info *model,
                                 const struct vs_model_files *files,
-                                const struct host_list *outputs, size_t every)
+                                const struct host_list *loras, const struct host_list *outputs,
+                                size_t every)
 {
     enum vs_status status = VS_OK;
     struct host_kept *kept = new_kept();
@@ -292,10 +322,13 @@ enum vs_status host_kept_create(struct host_kept **out, const char *dir,
             goto fail;
         }
     for (size_t i = 0; i < outputs->n; i++)
-        VS_TRY(add_output(kept, host_kept_path(outputs->items[i])));
-    for (size_t i = 0; dir && i < N_PARTS + outputs->n; i++) {
-        const char *path = i < N_PARTS ? *part_of(&kept->files, i)
-                                       : kept->outputs.items[i - N_PARTS];
+        VS_TRY(add_path(&kept->outputs, host_kept_path(outputs->items[i])));
+    for (size_t i = 0; i < loras->n; i++)
+        VS_TRY(add_path(&kept->loras, host_kept_path(loras->items[i])));
+    for (size_t i = 0; dir && i < N_PARTS + outputs->n + loras->n; i++) {
+        const char *path = i < N_PARTS               ? *part_of(&kept->files, i)
+                           : i < N_PARTS + outputs->n ? kept->outputs.items[i - N_PARTS]
+                                                      : kept->loras.items[i - N_PARTS - outputs->n];
         if (path && host_utf8_fault(path) != SIZE_MAX) {
             status = vs_fail(VS_ERROR_USAGE, "--keep: '%s' is not UTF-8 and cannot be written "
                                              "down; rename it", path);
@@ -379,9 +412,8 @@ void host_kept_free(struct host_kept *kept)
         return;
     for (size_t i = 0; i < N_PARTS; i++)
         free((char *)(uintptr_t)*part_of(&kept->files, i));
-    for (size_t i = 0; i < kept->outputs.n; i++)
-        free((char *)(uintptr_t)kept->outputs.items[i]);
-    free(kept->outputs.items);
+    free_paths(&kept->outputs);
+    free_paths(&kept->loras);
     host_settings_free(&kept->settings);
     if (kept->lock >= 0)
         close(kept->lock); /* and with it the lock */

@@ -22,7 +22,7 @@ host_libhost_la_SOURCES = \
 	host/generate.c host/replay.c \
 	host/missing.c host/missing.h host/devices.c \
 	host/inspect.c host/inspect.h host/inspect_print.c host/inspect_json.c \
-	host/convert.c \
+	host/convert.c host/lora_option.c host/lora_option.h \
 	host/validate.c host/validate.h host/validate_demo.c host/validate_hashes.h \
 	host/validate_text.c host/validate_compare.c host/report_html.c \
 	host/bench.c host/bench.h host/bench_measure.c host/bench_text.c \

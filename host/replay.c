@@ -3,6 +3,7 @@
  * replay.c - `videossm-cl replay`: makes a video again from the settings stored in it. */
 #include "config.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -108,6 +109,20 @@ static char *default_output(const char *path)
     return vs_format("%.*s-replay%s", (int)(named ? n - 4 : n), path, film ? ".mp4" : "");
 }
 
+static enum vs_status wrong_model(const struct host_settings *settings, const char *path,
+                                  const char *fingerprint)
+{
+    char loras[256] = "";
+    if (settings->n_loras)
+        snprintf(loras, sizeof loras, " and with the LoRA '%s' at scale %g%s, to be given with --lora",
+                 settings->loras[0].name, settings->loras[0].scale,
+                 settings->n_loras > 1 ? " and others" : "");
+    return vs_fail(VS_ERROR_MODEL,
+                   "'%s' was made with model %s%s, but this one is %s; give that model with "
+                   "--model, or --force",
+                   path, settings->model, loras, fingerprint);
+}
+
 static enum vs_status replay(const struct values *values, const char *path, bool *told)
 {
     enum vs_status status = VS_OK;
@@ -121,10 +136,7 @@ static enum vs_status replay(const struct values *values, const char *path, bool
     VS_TRY(host_run_open_model(&model, &values->run));
     const char *fingerprint = vs_model_info(model)->fingerprint;
     if (strcmp(fingerprint, settings.model) != 0 && !values->force) {
-        status = vs_fail(VS_ERROR_MODEL,
-                         "'%s' was made with model %s, but this one is %s; give "
-                         "that model with --model, or --force",
-                         path, settings.model, fingerprint);
+        status = wrong_model(&settings, path, fingerprint);
         goto fail;
     }
     if (strcmp(settings.version, vs_version()) != 0 && !values->run.quiet)
@@ -159,6 +171,6 @@ int host_replay(int argc, char **argv)
     }
     free(output);
     free(operands.items);
-    free(values.run.outputs.items);
+    host_run_free_options(&values.run);
     return told ? (int)status : host_report(status);
 }

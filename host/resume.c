@@ -19,8 +19,11 @@ static enum vs_status complete(struct host_run *run, const struct host_kept *kep
     enum vs_status status = VS_OK;
     const struct vs_model_files *files = &run->files;
     if (!files->folder && !files->dit && !files->text_encoder && !files->vae && !files->tokenizer &&
-        !files->config)
+        !files->config) {
         run->files = kept->files;
+        for (size_t i = 0, none = run->loras.n == 0; none && i < kept->loras.n; i++)
+            VS_TRY(host_list_add(&run->loras, kept->loras.items[i]));
+    }
     if (!run->every.given)
         run->every.value = kept->every;
     for (size_t i = 0; outputs && i < kept->outputs.n; i++)

@@ -13,6 +13,7 @@
 #include "cl/alloc.h"
 #include "host/catch_up.h"
 #include "host/draft.h"
+#include "host/lora_option.h"
 #include "host/profile.h"
 #include "host/settings.h"
 #include "host/signals.h"
@@ -88,8 +89,22 @@ enum vs_status host_run_find_model(struct vs_model_files *files, const struct ho
 enum vs_status host_run_open_model(struct vs_model **model, const struct host_run *run)
 {
     struct vs_model_files files;
-    enum vs_status status = host_run_find_model(&files, run);
-    return status == VS_OK ? vs_model_open(model, &files) : status;
+    struct vs_lora *loras = NULL;
+    enum vs_status status;
+    VS_TRY(host_run_find_model(&files, run));
+    VS_TRY(host_loras_parse(&loras, &run->loras));
+    files.loras = loras;
+    files.n_loras = run->loras.n;
+    status = vs_model_open(model, &files);
+fail:
+    host_loras_free(loras, run->loras.n);
+    return status;
+}
+
+void host_run_free_options(struct host_run *run)
+{
+    free(run->outputs.items);
+    free(run->loras.items);
 }
 
 /* ---- Chunks ------------------------------------------------------------------------------- */
@@ -350,7 +365,7 @@ static enum vs_status open_kept(struct job *job, const struct host_settings *set
         return VS_OK;
     VS_TRY(host_run_find_model(&files, job->run));
     status = host_kept_create(&job->kept, job->run->keep, settings, vs_model_info(job->model),
-                              &files, &job->run->outputs, job->run->every.value);
+                              &files, &job->run->loras, &job->run->outputs, job->run->every.value);
     if (!job->run->keep)
         status = VS_OK;
 fail:

@@ -11,6 +11,7 @@
 /* Options of both commands. */
 struct host_run {
     struct vs_model_files files;
+    struct host_list loras; /* FILE or FILE:SCALE */
     struct host_list outputs;
     const char *device;
     int progress; /* enum host_progress_mode */
@@ -45,7 +46,10 @@ struct host_past {
     {HOST_STRING, 0, "tokenizer", "FILE", "SentencePiece model (spiece.model).",                   \
      offsetof(type, member.files.tokenizer)},                                                      \
     {HOST_STRING, 0, "config", "FILE", "Settings of the model (config.json).",                     \
-     offsetof(type, member.files.config)}
+     offsetof(type, member.files.config)},                                                         \
+    {HOST_LIST, 0, "lora", "FILE[:SCALE]",                                                         \
+     "Merge a LoRA into the transformer, as 'videossm-cl convert --lora' does. Repeatable.",       \
+     offsetof(type, member.loras)}
 
 #define HOST_OUTPUT_OPTION(type, member, note)                                                     \
     {HOST_LIST, 'o', "output", "NAME",                                                             \
@@ -76,7 +80,10 @@ VS_CHECK enum vs_status host_run_check(const struct host_run *run);
 VS_CHECK enum vs_status host_run_find_model(struct vs_model_files *files,
                                             const struct host_run *run);
 
-/* Opens the model named by the options, or the default one. Needs no device. */
+/* Frees the lists of options. */
+void host_run_free_options(struct host_run *run);
+
+/* Opens the model named by the options, or the default one, and merges LoRAs. Needs no device. */
 VS_CHECK enum vs_status host_run_open_model(struct vs_model **model, const struct host_run *run);
 
 /* Generates the video into all outputs. Sizes are settled and outputs created before the device is

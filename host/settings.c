@@ -30,6 +30,23 @@ const char *host_noise_word(enum vs_noise noise)
     return noise_words[noise];
 }
 
+static enum vs_status copy_loras(struct host_settings *settings, const struct vs_model_info *model)
+{
+    settings->loras = vs_alloc(model->n_loras, sizeof *settings->loras);
+    if (!settings->loras)
+        return VS_ERROR_MEMORY;
+    settings->n_loras = model->n_loras;
+    for (size_t i = 0; i < model->n_loras; i++) {
+        struct host_settings_lora *lora = &settings->loras[i];
+        snprintf(lora->name, sizeof lora->name, "%s", model->loras[i].name);
+        for (char *c = lora->name; *c; c++) /* it is shown, and must be text whatever it was */
+            *c = *c < 0x20 || *c > 0x7e ? '?' : *c;
+        memcpy(lora->fingerprint, model->loras[i].fingerprint, sizeof lora->fingerprint);
+        lora->scale = model->loras[i].scale;
+    }
+    return VS_OK;
+}
+
 enum vs_status host_settings_collect(struct host_settings *settings,
                                      const struct vs_generate_options *options,
                                      const struct vs_video_info *video,
@@ -51,6 +68,7 @@ enum vs_status host_settings_collect(struct host_settings *settings,
     };
     snprintf(settings->model, sizeof settings->model, "%s", model->fingerprint);
     snprintf(settings->version, sizeof settings->version, "%s", vs_version());
+    VS_TRY(copy_loras(settings, model));
     for (size_t i = 0; i < options->n_prompts; i++)
         VS_TRY(host_prompts_add(&settings->prompts, options->prompts[i].seconds,
                                 options->prompts[i].text, "prompt"));
@@ -86,6 +104,21 @@ static json_t *prompts_json(const struct host_prompts *prompts, int *digits)
     return list;
 }
 
+/* NULL when there are none, so that the records of other videos stay as they were. */
+static json_t *loras_json(const struct host_settings *settings, int *digits)
+{
+    json_t *list = settings->n_loras ? json_array() : NULL;
+    for (size_t i = 0; i < settings->n_loras; i++) {
+        const struct host_settings_lora *lora = &settings->loras[i];
+        int needed = digits_needed(lora->scale);
+        *digits = needed > *digits ? needed : *digits;
+        json_array_append_new(list, json_pack("{s:o, s:f, s:s}", "name", json_string(lora->name),
+                                              "scale", lora->scale, "fingerprint",
+                                              lora->fingerprint));
+    }
+    return list;
+}
+
 char *host_settings_json(const struct host_settings *settings)
 {
     char seed[24];
@@ -93,6 +126,7 @@ char *host_settings_json(const struct host_settings *settings)
     int digits = digits_needed(settings->fps), needed = digits_needed(settings->seconds);
     digits = needed > digits ? needed : digits;
     json_t *prompts = prompts_json(&settings->prompts, &digits);
+    json_t *loras = loras_json(settings, &digits);
     json_t *root = json_pack(
         "{s:i, s:f, s:I, s:I, s:s, s:s, s:s, s:o, s:f, s:s, s:I, s:I, s:s, s:I, s:I}", "format",
         FORMAT, "fps", settings->fps, "height", (json_int_t)settings->height, "horizon",
@@ -101,6 +135,10 @@ char *host_settings_json(const struct host_settings *settings)
         settings->seconds, "seed", seed, "sink", (json_int_t)settings->sink, "steps",
         (json_int_t)settings->n_steps, "version", settings->version, "width",
         (json_int_t)settings->width, "window", (json_int_t)settings->window);
+    if (loras && json_object_set_new(root, "loras", loras) != 0) {
+        json_decref(root);
+        root = NULL;
+    }
     char *text = root ? json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENSURE_ASCII |
                                              JSON_REAL_PRECISION((size_t)digits))
                       : NULL;
@@ -130,6 +168,9 @@ char *host_settings_parameters(const struct host_settings *settings)
             settings->height, digits_needed(settings->fps), settings->fps,
             digits_needed(settings->seconds), settings->seconds,
             host_memory_word(settings->memory));
+    for (size_t i = 0; i < settings->n_loras; i++)
+        fprintf(file, ", LoRA: %s:%.*g", settings->loras[i].name,
+                digits_needed(settings->loras[i].scale), settings->loras[i].scale);
     if (settings->window)
         fprintf(file, ", Window: %zu", settings->window);
     fprintf(file, ", Sink: %zu, Horizon: %zu, Noise: %s, Model hash: %s, Version: videossm-cl %s",
@@ -234,6 +275,32 @@ static enum vs_status read_prompts(const struct reader *reader, struct host_prom
     return host_prompts_settle(prompts);
 }
 
+static enum vs_status read_loras(const struct reader *reader, struct host_settings *settings)
+{
+    enum { MAX_LORAS = 1000 };
+    const json_t *list = json_object_get(reader->root, "loras");
+    size_t n = json_array_size(list);
+    if (!list)
+        return VS_OK;
+    if (!json_is_array(list) || n > MAX_LORAS)
+        return wrong(reader, "loras");
+    settings->loras = vs_alloc(n, sizeof *settings->loras);
+    if (!settings->loras)
+        return VS_ERROR_MEMORY;
+    settings->n_loras = n;
+    for (size_t i = 0; i < n; i++) {
+        struct host_settings_lora *lora = &settings->loras[i];
+        const struct reader entry = {json_array_get(list, i), reader->name};
+        const json_t *scale = json_object_get(entry.root, "scale");
+        if (!json_is_number(scale) ||
+            read_text(&entry, "name", lora->name, sizeof lora->name) != VS_OK ||
+            read_text(&entry, "fingerprint", lora->fingerprint, sizeof lora->fingerprint) != VS_OK)
+            return wrong(reader, "loras");
+        lora->scale = json_number_value(scale);
+    }
+    return VS_OK;
+}
+
 enum vs_status host_settings_parse(struct host_settings *settings, const char *json,
                                    const char *name)
 {
@@ -264,6 +331,7 @@ enum vs_status host_settings_parse(struct host_settings *settings, const char *j
     VS_TRY(read_size(&reader, "steps", 0, MAX_LATENTS, &settings->n_steps));
     VS_TRY(read_text(&reader, "model", settings->model, sizeof settings->model));
     VS_TRY(read_text(&reader, "version", settings->version, sizeof settings->version));
+    VS_TRY(read_loras(&reader, settings));
     VS_TRY(read_prompts(&reader, &settings->prompts));
     settings->memory = (enum vs_memory_mode)memory;
     settings->noise = (enum vs_noise)noise;
@@ -296,5 +364,6 @@ void host_settings_options(struct vs_generate_options *options,
 void host_settings_free(struct host_settings *settings)
 {
     host_prompts_free(&settings->prompts);
+    free(settings->loras);
     *settings = (struct host_settings){0};
 }

@@ -9,6 +9,13 @@
 
 #include "host/prompts.h"
 
+/* A LoRA that was merged into the model. */
+struct host_settings_lora {
+    char name[128]; /* of the file, without folders */
+    double scale;
+    char fingerprint[65];
+};
+
 struct host_settings {
     struct host_prompts prompts; /* owned */
     size_t width, height;
@@ -19,6 +26,8 @@ struct host_settings {
     size_t window, sink, horizon; /* latent frames, as in vs_video_info */
     size_t n_steps;               /* of the sampler */
     char model[65];               /* vs_model_info.fingerprint */
+    struct host_settings_lora *loras; /* [n_loras]; owned */
+    size_t n_loras;
     char version[32];             /* of the program that made it */
 };
 

@@ -50,13 +50,14 @@ static enum vs_dtype choose_dtype(const struct vs_conversion_options *options,
                                   const struct vs_tensor *tensor)
 {
     enum vs_dtype wish = options->dtype;
+    bool changed = vs_lora_touches(options->loras, tensor);
     if (options->keep_dtype || !is_float(tensor->dtype))
-        return tensor->dtype;
+        return changed ? vs_lora_dtype(tensor->dtype) : tensor->dtype;
     if (!is_blocks(wish))
         return wish;
     size_t row = tensor->n_dims ? tensor->shape[tensor->n_dims - 1] : 1;
     if (!is_block_matrix(tensor) || row % 32 != 0)
-        return tensor->dtype == VS_F64 ? VS_F32 : tensor->dtype;
+        return changed || tensor->dtype == VS_F64 ? vs_lora_dtype(tensor->dtype) : tensor->dtype;
     return wish == VS_Q4_K && row % 256 == 0 && !is_gate(tensor) ? VS_Q4_K : VS_Q8_0;
 }
 
@@ -251,13 +252,6 @@ enum vs_status vs_conversion_create(struct vs_conversion **out,
     if (options->container == VS_SAFETENSORS)
         VS_TRY(sort_by_width(conversion));
     VS_TRY(split_files(conversion));
-    conversion->slab = SLAB_ELEMENTS;
-    conversion->values = vs_alloc(conversion->slab, sizeof *conversion->values);
-    conversion->coded = vs_alloc(conversion->slab, sizeof *conversion->values);
-    if (!conversion->values || !conversion->coded) {
-        status = VS_ERROR_MEMORY;
-        goto fail;
-    }
     *out = conversion;
     return VS_OK;
 fail:
@@ -337,20 +331,49 @@ fail:
     return status;
 }
 
-/* Slabs are whole blocks of both formats, since 256 divides them and rows are whole blocks. */
+/* Room for n elements. */
+static enum vs_status reserve(struct vs_conversion *conversion, size_t n)
+{
+    if (n <= conversion->slab)
+        return VS_OK;
+    free(conversion->values);
+    free(conversion->coded);
+    conversion->values = vs_alloc(n, sizeof *conversion->values);
+    conversion->coded = vs_alloc(n, sizeof *conversion->values);
+    conversion->slab = conversion->values && conversion->coded ? n : 0;
+    return conversion->slab ? VS_OK : VS_ERROR_MEMORY;
+}
+
+/* Elements of a slab: whole blocks of both formats, since 256 divides them and rows are whole
+ * blocks; and whole rows where a LoRA is added. */
+static enum vs_status slab_of(size_t *slab, struct vs_conversion *conversion,
+                              const struct vs_tensor *source, bool changed)
+{
+    size_t columns = vs_lora_columns(source);
+    *slab = SLAB_ELEMENTS;
+    if (changed && columns)
+        *slab = columns < SLAB_ELEMENTS ? SLAB_ELEMENTS / columns * columns : columns;
+    return reserve(conversion, *slab);
+}
+
 static enum vs_status put_coded(struct vs_conversion *conversion,
                                 const struct vs_new_tensor *tensor, const struct vs_output *output)
 {
     const struct vs_tensor *source = tensor->source;
     const struct vs_dtype_info *from = vs_dtype_info(source->dtype);
     const struct vs_dtype_info *to = vs_dtype_info(tensor->dtype);
+    struct vs_lora_set *loras = conversion->options.loras;
+    bool changed = vs_lora_touches(loras, source);
     const uint8_t *data = source->data;
-    enum vs_status status = VS_OK;
-    for (size_t at = 0; at < source->n_elements; at += conversion->slab) {
-        size_t left = source->n_elements - at;
-        size_t n = left < conversion->slab ? left : conversion->slab;
+    enum vs_status status;
+    size_t slab, columns = vs_lora_columns(source);
+    VS_TRY(slab_of(&slab, conversion, source, changed));
+    for (size_t at = 0; at < source->n_elements; at += slab) {
+        size_t left = source->n_elements - at, n = left < slab ? left : slab;
         vs_dtype_read(conversion->values, data + at / from->n_elements * from->n_bytes,
                       source->dtype, n);
+        if (changed)
+            VS_TRY(vs_lora_add(loras, source, conversion->values, at / columns, n / columns));
         enum vs_narrow_fault fault =
             vs_dtype_narrow(conversion->coded, conversion->values, tensor->dtype, n);
         if (fault != VS_NARROW_OK)
@@ -366,9 +389,10 @@ enum vs_status vs_conversion_put_tensor(struct vs_conversion *conversion,
                                         const struct vs_new_tensor *tensor,
                                         const struct vs_output *output)
 {
-    enum vs_status status = tensor->dtype == tensor->source->dtype
-                                ? put_same(tensor, output)
-                                : put_coded(conversion, tensor, output);
+    bool same = tensor->dtype == tensor->source->dtype &&
+                !vs_lora_touches(conversion->options.loras, tensor->source);
+    enum vs_status status =
+        same ? put_same(tensor, output) : put_coded(conversion, tensor, output);
     vs_weights_release(tensor->weights, tensor->source);
     return status;
 }

@@ -8,7 +8,7 @@
 #ifndef VS_MODELS_CONVERSION_H
 #define VS_MODELS_CONVERSION_H
 
-#include "models/weights.h"
+#include "models/lora.h"
 
 enum vs_target_names {
     VS_TARGET_WAN,       /* as Wan2.1's releases, prefixes of wrappers removed */
@@ -23,6 +23,8 @@ struct vs_conversion_options {
     enum vs_target_names names;
     uint64_t shard_bytes; /* of tensors in a file at most, unless one alone is larger; 0: one file.
                              safetensors only */
+    struct vs_lora_set *loras; /* made for all weights, or NULL; borrowed. A changed tensor whose
+                                  format is kept gets that of vs_lora_dtype() */
 };
 
 /* Where a file goes. A fault of write ends the conversion and is passed on. */

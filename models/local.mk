@@ -21,7 +21,8 @@ models_libmodels_la_SOURCES += \
 # files: written anew
 models_libmodels_la_SOURCES += \
 	models/conversion.c models/conversion.h models/conversion_internal.h \
-	models/write_safetensors.c models/write_torch.c models/write_gguf.c
+	models/write_safetensors.c models/write_torch.c models/write_gguf.c \
+	models/lora.c models/lora_merge.c models/lora.h models/lora_internal.h
 
 # text: cleaning, tokenizer, UMT5 encoder
 models_libmodels_la_SOURCES += \

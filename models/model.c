@@ -4,6 +4,7 @@
  * is touched. */
 #include "models/model.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 #include "cl/sha256.h"
 #include "models/dit_weights.h"
 #include "models/file_map.h"
+#include "models/lora.h"
 
 static enum vs_status hash_file(struct vs_sha256 *hash, const char *path)
 {
@@ -104,6 +106,40 @@ static void describe(struct vs_model_info *info, const struct vs_config *config)
                       : VS_GATES_HEAD;
 }
 
+static void describe_lora(struct vs_lora_info *info, const struct vs_lora *lora,
+                          const struct vs_weights *file)
+{
+    const char *slash = strrchr(lora->path, '/');
+    struct vs_sha256 hash;
+    snprintf(info->name, sizeof info->name, "%s", slash ? slash + 1 : lora->path);
+    info->scale = lora->scale;
+    vs_sha256_init(&hash);
+    hash_weights(&hash, file);
+    vs_sha256_hex(&hash, info->fingerprint);
+}
+
+/* Before the transformer is looked at: what follows sees the merged weights alone. */
+static enum vs_status merge_loras(struct vs_model *model, const struct vs_model_files *files)
+{
+    enum vs_status status = VS_OK;
+    struct vs_lora_set *set = NULL;
+    const struct vs_weights *const bases[] = {model->dit};
+    if (files->n_loras == 0)
+        return VS_OK;
+    model->loras = vs_alloc(files->n_loras, sizeof *model->loras);
+    if (!model->loras)
+        return VS_ERROR_MEMORY;
+    VS_TRY(vs_lora_set_create(&set, files->loras, files->n_loras, bases, 1));
+    VS_TRY(vs_weights_merge(model->dit, set));
+    for (size_t i = 0; i < files->n_loras; i++)
+        describe_lora(&model->loras[i], &files->loras[i], vs_lora_file(set, i));
+    model->info.loras = model->loras;
+    model->info.n_loras = files->n_loras;
+fail:
+    vs_lora_set_free(set);
+    return status;
+}
+
 enum vs_status vs_model_open(struct vs_model **out, const struct vs_model_files *files)
 {
     enum vs_status status = VS_OK;
@@ -115,6 +151,7 @@ enum vs_status vs_model_open(struct vs_model **out, const struct vs_model_files 
     VS_TRY(vs_model_paths_find(&paths, files));
     VS_TRY(vs_config_load(&model->config, paths.config));
     VS_TRY(vs_weights_open(&model->dit, paths.dit));
+    VS_TRY(merge_loras(model, files));
     VS_TRY(vs_config_fit(&model->config, model->dit));
     VS_TRY(vs_dit_params_check(model->dit, &model->config));
     VS_TRY(vs_weights_open(&model->text_encoder, paths.text_encoder));
@@ -142,6 +179,7 @@ void vs_model_free(struct vs_model *model)
     vs_weights_free(model->text_encoder);
     vs_weights_free(model->vae);
     vs_tokenizer_free(model->tokenizer);
+    free(model->loras);
     free(model);
 }
 

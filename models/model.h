@@ -15,6 +15,7 @@ struct vs_model {
     struct vs_umt5_shape text_shape;
     struct vs_vae_shape vae_shape;
     struct vs_tokenizer *tokenizer;
+    struct vs_lora_info *loras; /* [info.n_loras] */
     struct vs_model_info info;
 };
 

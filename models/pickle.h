@@ -38,7 +38,7 @@ struct vs_pickle {
 };
 
 /* Reads the dictionary of tensors of a pickle: the outermost one, or the one it holds under
- * "generator_ema", "generator", "model" or "state_dict", the first of these that holds tensors. A
+ * "generator_ema", "generator", "model", "state_dict" or "generator_lora", the first of these that holds tensors. A
  * tensor alone is named "tensor". Values that are no tensors are passed over. Texts are borrowed
  * from data. VS_ERROR_MODEL with the offset, also for a tensor that depends on unknown code;
  * VS_ERROR_MEMORY. Time and memory are bounded by n_bytes and by fixed limits. */

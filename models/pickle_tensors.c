@@ -264,7 +264,8 @@ static enum vs_status collect(struct vs_pickle *pickle, struct machine *m, int32
 
 static int32_t choose(const struct machine *m, int32_t root)
 {
-    static const char *const preferred[] = {"generator_ema", "generator", "model", "state_dict"};
+    static const char *const preferred[] = {"generator_ema", "generator", "model", "state_dict",
+                                            "generator_lora"};
     const struct value *outer = &m->values[root];
     for (size_t p = 0; p < sizeof preferred / sizeof *preferred; p++)
         for (uint32_t i = 0; i + 1 < outer->n; i += 2) {

@@ -89,7 +89,7 @@ static bool recognize_lora(struct vs_recognized *r, const struct vs_weights *wei
             r->part = VS_PART_LORA;
             r->rank = tensor->shape[0];
             r->n_layers = count_blocks(weights);
-            r->hint = "merge it into its base transformer before use";
+            r->hint = "give it to generate or convert with --lora, with its transformer";
             return true;
         }
     return false;

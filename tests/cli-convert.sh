@@ -123,4 +123,45 @@ check "the same video" cmp demo.y4m other.y4m
 check "to Q4_K" exits 0 convert "$dit" -o demo.gguf --dtype q4_k
 check "from Q4_K" exits 0 video -o small.y4m --dit demo.gguf
 check "as many frames" [ "$(wc -c <small.y4m)" = "$(wc -c <demo.y4m)" ]
+
+# ---- LoRA ----------------------------------------------------------------------------------------
+
+make_lora=${program%/*}/tests/make-lora
+"$make_lora" "$dit" peft.safetensors peft 4 0 1 && "$make_lora" "$dit" kohya.safetensors kohya 8 2 2 ||
+    echo "no LoRA could be made"
+loras="--lora peft.safetensors:0.5 --lora kohya.safetensors"
+check "merged" exits 0 convert "$dit" -o merged.safetensors $loras
+check "it says so" says "merged LoRA into 40 tensors"
+check "a video of what was merged" exits 0 video -o merged.y4m -o merged.png --dit merged.safetensors
+check "a video that merges" exits 0 video -o lora.y4m -o lora.png $loras
+check "the same video" cmp merged.y4m lora.y4m
+check "another than without" sh -c '! cmp -s lora.y4m demo.y4m'
+check "the order counts" exits 0 convert "$dit" -o swapped.safetensors --lora kohya.safetensors \
+    --lora peft.safetensors:0.5
+check "in the last bits" sh -c '! cmp -s swapped.safetensors merged.safetensors'
+check "the record has the LoRA" grep -aq '"name":"peft.safetensors","scale":0.5' lora.png
+check "for people, too" grep -aq 'LoRA: peft.safetensors:0.5, LoRA: kohya.safetensors:1' lora.png
+check "and none without" sh -c '! grep -aq LoRA merged.png'
+check "replay" exits 0 "$program" replay lora.png -m "$model" $loras -q -o again.y4m
+check "the same again" cmp lora.y4m again.y4m
+check "replay of what was merged" exits 0 "$program" replay lora.png -m "$model" -q -o again.y4m \
+    --dit merged.safetensors
+check "the same once more" cmp lora.y4m again.y4m
+check "replay without the LoRA" fails 5 "the LoRA 'peft.safetensors' at scale 0.5 and others" \
+    "$program" replay lora.png -m "$model" -o no.y4m
+check "replay with another scale" fails 5 "to be given with --lora" "$program" replay lora.png \
+    -m "$model" -o no.y4m --lora peft.safetensors --lora kohya.safetensors
+check "a colon in a name" exits 0 cp peft.safetensors a:b
+check "is part of it" exits 0 convert "$dit" -o x.safetensors --lora a:b -q
+check "before the scale" exits 0 convert "$dit" -o y.safetensors --lora a:b:1 -q
+check "1 is the default" cmp x.safetensors y.safetensors
+check "a scale beyond all" fails 2 "FILE:SCALE" convert "$dit" -o x.gguf --lora peft.safetensors:1e9
+check "a LoRA without a name" fails 2 "FILE:SCALE" convert "$dit" -o x.gguf --lora :1
+check "a missing LoRA" fails 5 "nowhere.safetensors" convert "$dit" -o x.gguf \
+    --lora nowhere.safetensors
+check "a LoRA for another network" fails 5 "changes nothing" convert "$model/Wan2.1_VAE.pth" \
+    -o x.gguf --lora peft.safetensors
+check "for another size" fails 5 "does not fit" convert "$forms/dit_f32.safetensors" -o x.gguf \
+    --lora peft.safetensors
+check "no LoRA at all" fails 5 "no part of a LoRA" convert "$dit" -o x.gguf --lora "$dit"
 finish

@@ -301,3 +301,16 @@ tests_check_conversion_CFLAGS = $(tests_cflags)
 tests_check_conversion_LDADD = $(tests_ldadd)
 dist_check_SCRIPTS += tests/cli-convert.sh
 TESTS += tests/cli-convert.sh
+
+# LoRA; make-lora writes one for the tests of the command
+lora_builder = tests/lora_builder.c tests/lora_builder.h $(file_builder)
+check_PROGRAMS += tests/check_lora tests/make-lora
+TESTS += tests/check_lora
+tests_check_lora_SOURCES = tests/check_lora.c $(lora_builder)
+nodist_EXTRA_tests_check_lora_SOURCES = force_cxx_link.cc
+tests_check_lora_CFLAGS = $(tests_cflags)
+tests_check_lora_LDADD = $(tests_ldadd)
+tests_make_lora_SOURCES = tests/make_lora.c $(lora_builder)
+nodist_EXTRA_tests_make_lora_SOURCES = force_cxx_link.cc
+tests_make_lora_CFLAGS = $(tests_cflags)
+tests_make_lora_LDADD = $(tests_ldadd)
