@@ -151,6 +151,12 @@ check "replay without the LoRA" fails 5 "the LoRA 'peft.safetensors' at scale 0.
     "$program" replay lora.png -m "$model" -o no.y4m
 check "replay with another scale" fails 5 "to be given with --lora" "$program" replay lora.png \
     -m "$model" -o no.y4m --lora peft.safetensors --lora kohya.safetensors
+check "a run that is kept" exits 0 video --keep kept -o kept.y4m $loras
+check "its record has the LoRA" grep -q 'kohya.safetensors"' kept/run.json
+rm kept.y4m
+check "resumed from another folder" exits 0 sh -c 'cd / && exec "$0" generate -q --resume "$1"' \
+    "$program" "$PWD/kept"
+check "the same from the record" cmp lora.y4m kept.y4m
 check "a colon in a name" exits 0 cp peft.safetensors a:b
 check "is part of it" exits 0 convert "$dit" -o x.safetensors --lora a:b -q
 check "before the scale" exits 0 convert "$dit" -o y.safetensors --lora a:b:1 -q

@@ -299,8 +299,9 @@ tests_check_conversion_SOURCES = tests/check_conversion.c $(file_builder)
 nodist_EXTRA_tests_check_conversion_SOURCES = force_cxx_link.cc
 tests_check_conversion_CFLAGS = $(tests_cflags)
 tests_check_conversion_LDADD = $(tests_ldadd)
-dist_check_SCRIPTS += tests/cli-convert.sh
-TESTS += tests/cli-convert.sh
+dist_check_SCRIPTS += tests/cli-convert.sh tests/cli-convert-python.sh
+TESTS += tests/cli-convert.sh tests/cli-convert-python.sh
+EXTRA_DIST += tests/converted_elsewhere.py
 
 # LoRA; make-lora writes one for the tests of the command
 lora_builder = tests/lora_builder.c tests/lora_builder.h $(file_builder)
