@@ -153,13 +153,28 @@ __kernel void memory_update_plain(__global float *restrict state, ulong state_of
 }
 
 #define PADDED_DIM ((VS_HEAD_DIM + 63) / 64 * 64)
+enum { AHEAD = 3 }; /* tokens whose rows are asked for before they are needed */
 
-/* decay[i] = exp(alpha of key channel i) of one head: its D values, or its one value D times. */
+/* Asks for n floats ahead of their use: tokens lie too far apart for a processor to foresee. Tiles
+ * are for CPUs, where all memory is one; without the builtin nothing is lost but time. */
+static inline void read_ahead(__global const float *x, int n)
+{
+#ifdef __has_builtin
+#if __has_builtin(__builtin_prefetch) && VS_VECTORS > 1 /* a tile; GPUs may not know it */
+    for (int i = 0; i < n; i += 16)
+        __builtin_prefetch((const void *)(ulong)(x + i), 0, 3);
+#endif
+#endif
+}
+
+/* decay[i] = exp(alpha of key channel i) of one head, or decay[0] that of all. */
 static void load_decay(float *decay, __global const float *alpha, bool head_wise)
 {
-    const float16 same = vm_exp16((float16)alpha[0]);
-    for (int i = 0; i < VS_HEAD_DIM; i += 16)
-        vstore16(head_wise ? same : vm_exp16(vs_load16(alpha, i, VS_HEAD_DIM)), 0, decay + i);
+    if (head_wise)
+        decay[0] = vm_exp(alpha[0]);
+    else
+        for (int i = 0; i < VS_HEAD_DIM; i += 16)
+            vstore16(vm_exp16(vs_load16(alpha, i, VS_HEAD_DIM)), 0, decay + i);
 }
 
 __kernel void memory_update_tile(__global float *restrict state, ulong state_offset,
@@ -174,42 +189,63 @@ __kernel void memory_update_tile(__global float *restrict state, ulong state_off
     const ulong column = get_global_id(0) * 16 * VS_VECTORS, head = get_global_id(1);
     const ulong width = n_heads * VS_HEAD_DIM;
     const bool beta_head_wise = beta_width == n_heads, alpha_head_wise = alpha_width == n_heads;
+    const int decay_step = alpha_head_wise ? 0 : 1;
     state += state_offset + head * VS_HEAD_DIM * VS_HEAD_DIM;
     k += k_offset + head * VS_HEAD_DIM;
     v += v_offset + head * VS_HEAD_DIM;
     beta += beta_offset + (beta_head_wise ? head : head * VS_HEAD_DIM);
     alpha += alpha_offset + (alpha_head_wise ? head : head * VS_HEAD_DIM);
 
-    /* Row `quarter` of each of the four chains side by side: the order in which they are used. */
-    float16 m[VS_VECTORS][QUARTER][4], u[VS_VECTORS];
+    float16 m[VS_HEAD_DIM][VS_VECTORS], u[VS_VECTORS];
     for (int n = 0; n < VS_VECTORS; n++) {
         u[n] = 0.0f;
         for (int i = 0; i < VS_HEAD_DIM; i++)
-            m[n][i % QUARTER][i / QUARTER] =
-                vs_load16(state + i * VS_HEAD_DIM, column + n * 16, VS_HEAD_DIM);
+            m[i][n] = vs_load16(state + i * VS_HEAD_DIM, column + n * 16, VS_HEAD_DIM);
     }
 
     /* A token's k u^T is added when the next token touches the state, so that each row of M is
-     * read and written once a token. u is 0 before the first. */
+     * read and written once a token. u is 0 before the first. A token's decay is made while the one
+     * before it is at work. */
+    float decays[2][PADDED_DIM];
+    ulong next = cache_row(0, slots, first_slot, rows_per_slot);
+    load_decay(decays[0], alpha + next * alpha_width, alpha_head_wise);
     __global const float *last_key = k;
     for (ulong row = 0; row < n_rows; row++) {
-        const ulong there = cache_row(row, slots, first_slot, rows_per_slot);
+        const ulong there = next;
         __global const float *key = k + row * width;
-        float decay[PADDED_DIM];
-        load_decay(decay, alpha + there * alpha_width, alpha_head_wise);
-        for (int n = 0; n < VS_VECTORS; n++) {
-            float16 chain[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-            for (int quarter = 0; quarter < QUARTER; quarter++)
+        next = cache_row(min(row + 1, n_rows - 1), slots, first_slot, rows_per_slot);
+        load_decay(decays[(row + 1) % 2], alpha + next * alpha_width, alpha_head_wise);
+        const ulong coming = min(row + AHEAD, n_rows - 1);
+        const ulong then = cache_row(coming, slots, first_slot, rows_per_slot);
+        read_ahead(k + coming * width, VS_HEAD_DIM);
+        read_ahead(v + then * width + column, 16 * VS_VECTORS);
+        read_ahead(alpha + then * alpha_width, alpha_head_wise ? 1 : VS_HEAD_DIM);
+        read_ahead(beta + then * beta_width, beta_head_wise ? 1 : VS_HEAD_DIM);
+
+        float16 chain[4][VS_VECTORS];
+        for (int c = 0; c < 4; c++) {
+            const float *decay = decays[row % 2] + c * QUARTER * decay_step;
+            float16 sum[VS_VECTORS];
 #pragma unroll
-                for (int c = 0; c < 4; c++) {
-                    const int i = c * QUARTER + quarter;
-                    const float16 before = last_key[i], now = key[i], g = decay[i];
-                    const float16 x = fma(before, u[n], m[n][quarter][c]) * g;
-                    m[n][quarter][c] = x;
-                    chain[c] = fma(now, x, chain[c]);
+            for (int n = 0; n < VS_VECTORS; n++)
+                sum[n] = 0.0f;
+            for (int i = c * QUARTER; i < (c + 1) * QUARTER; i++, decay += decay_step) {
+                const float16 before = last_key[i], now = key[i], g = *decay;
+#pragma unroll
+                for (int n = 0; n < VS_VECTORS; n++) {
+                    const float16 x = fma(before, u[n], m[i][n]) * g;
+                    m[i][n] = x;
+                    sum[n] = fma(now, x, sum[n]);
                 }
+            }
+#pragma unroll
+            for (int n = 0; n < VS_VECTORS; n++)
+                chain[c][n] = sum[n];
+        }
+#pragma unroll
+        for (int n = 0; n < VS_VECTORS; n++) {
             const ulong first = column + n * 16;
-            const float16 seen = (chain[0] + chain[2]) + (chain[1] + chain[3]);
+            const float16 seen = (chain[0][n] + chain[2][n]) + (chain[1][n] + chain[3][n]);
             const float16 value = vs_load16(v + there * width, first, VS_HEAD_DIM);
             float16 gate = beta[there * beta_width];
             if (!beta_head_wise)
@@ -220,8 +256,8 @@ __kernel void memory_update_tile(__global float *restrict state, ulong state_off
     }
     for (int n = 0; n < VS_VECTORS; n++)
         for (int i = 0; i < VS_HEAD_DIM; i++)
-            store16(fma((float16)last_key[i], u[n], m[n][i % QUARTER][i / QUARTER]),
-                    state + i * VS_HEAD_DIM, column + n * 16, VS_HEAD_DIM);
+            store16(fma((float16)last_key[i], u[n], m[i][n]), state + i * VS_HEAD_DIM,
+                    column + n * 16, VS_HEAD_DIM);
 }
 
 /* ---- read --------------------------------------------------------------------------------- */
