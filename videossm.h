@@ -72,6 +72,11 @@ VS_API VS_CHECK enum vs_status vs_context_create(struct vs_context **context, co
 VS_API void vs_context_free(struct vs_context *context);
 VS_API const struct vs_device_info *vs_context_device(const struct vs_context *context);
 
+/* Cuts launches into parts of at most about this long, as measured when kernels first run; they are
+ * cut anyway on GPUs, by an estimate, since drivers kill launches that hold a display up. 0: as
+ * before. Results do not depend on it. */
+VS_API void vs_context_limit_launches(struct vs_context *context, double seconds);
+
 /* Proves with small known cases, in a few seconds, that the device computes as it must; the first
  * use of a device, driver and version pays, later ones find the verdict on disk.
  * VS_ERROR_VALIDATION names the operation that gave other bits. */

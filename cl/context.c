@@ -144,6 +144,11 @@ void vs_context_set_dry(struct vs_context *context, bool dry)
     context->dry = dry;
 }
 
+void vs_context_limit_launches(struct vs_context *context, double seconds)
+{
+    context->launch_seconds = seconds;
+}
+
 void vs_context_select(struct vs_context *context, enum vs_queue queue)
 {
     context->queue = context->queues[queue];

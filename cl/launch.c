@@ -4,7 +4,10 @@
 #include "cl/launch.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
 
 #include "cl/opencl.h"
 
@@ -70,6 +73,121 @@ void vs_launch_bytes(struct vs_launch *launch, double n_bytes)
     launch->bytes = n_bytes;
 }
 
+/* ---- Running ------------------------------------------------------------------------------ */
+
+/* A launch as it is cut: along its last dimension, into steps of whole groups. */
+struct cut {
+    unsigned n_dims;
+    const size_t *global, *local;
+    size_t n_steps;
+    double flops; /* of all steps */
+};
+
+/* Whether this launch is one of VS_FAIL_LAUNCH. */
+static bool is_to_fail(void)
+{
+    static atomic_ulong n_launches;
+    const char *list = getenv("VS_FAIL_LAUNCH");
+    if (!list)
+        return false;
+    unsigned long n = atomic_fetch_add(&n_launches, 1) + 1;
+    while (*list) {
+        char *end;
+        unsigned long first = strtoul(list, &end, 10);
+        if (n == first || (*end == '-' && n > first))
+            return true;
+        list = *end ? end + 1 : end;
+    }
+    return false;
+}
+
+static enum vs_status enqueue(const struct vs_launch *launch, const struct cut *cut, size_t first,
+                              size_t n)
+{
+    enum vs_status status = VS_OK;
+    struct vs_context *context = launch->context;
+    unsigned last = cut->n_dims - 1;
+    size_t step = cut->local ? cut->local[last] : 1, offset[3] = {0}, size[3] = {0};
+    cl_event event = NULL;
+    for (unsigned i = 0; i < cut->n_dims; i++)
+        size[i] = cut->global[i];
+    offset[last] = first * step;
+    size[last] = n * step;
+    cl_int error = is_to_fail() ? CL_OUT_OF_RESOURCES
+                                : clEnqueueNDRangeKernel(context->queue, launch->kernel->kernel,
+                                                         cut->n_dims, first ? offset : NULL, size,
+                                                         cut->local, 0, NULL,
+                                                         context->profile ? &event : NULL);
+    if (error != CL_SUCCESS) {
+        status = vs_cl_fail(error, "clEnqueueNDRangeKernel", context);
+        return vs_fail_in(status, "kernel %s", launch->kernel->name);
+    }
+    if (context->profile)
+        VS_TRY(vs_profile_event(context, launch->source->name, launch->kernel->name, event));
+fail:
+    return status;
+}
+
+/* Steps that hold that many operations; at least one. */
+static size_t steps_of(const struct cut *cut, double flops)
+{
+    if (flops >= cut->flops)
+        return cut->n_steps;
+    size_t n = (size_t)((double)cut->n_steps * (flops / cut->flops));
+    return n ? n : 1;
+}
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+/* Runs a part alone and learns from it how much may run at once. */
+static enum vs_status enqueue_measured(const struct vs_launch *launch, const struct cut *cut,
+                                       size_t first, size_t n)
+{
+    enum vs_status status = VS_OK;
+    struct vs_context *context = launch->context;
+    struct vs_kernel *kernel = launch->kernel;
+    double limit = context->launch_seconds, flops = cut->flops * (double)n / (double)cut->n_steps;
+    VS_CL(context, clFinish(context->queue));
+    double begin = now();
+    VS_TRY(enqueue(launch, cut, first, n));
+    VS_CL(context, clFinish(context->queue));
+    double seconds = now() - begin, growth = seconds > 0 ? limit / 2 / seconds : 8;
+    /* A part far below the limit says little, for starting it takes time too. */
+    kernel->measured = growth < 2;
+    kernel->safe_flops = flops * (growth < 8 ? growth : 8);
+fail:
+    return status;
+}
+
+/* So slow is no device: 1 GFLOP/s. */
+static const double least_flops_per_second = 1e9;
+
+static enum vs_status run_within_limit(const struct vs_launch *launch, const struct cut *cut)
+{
+    enum vs_status status = VS_OK;
+    struct vs_kernel *kernel = launch->kernel;
+    double least = launch->context->launch_seconds / 2 * least_flops_per_second;
+    size_t n;
+    if (kernel->safe_flops < least)
+        kernel->safe_flops = kernel->measured ? kernel->safe_flops : least;
+    for (size_t done = 0; done < cut->n_steps; done += n) {
+        n = steps_of(cut, kernel->safe_flops);
+        if (n >= cut->n_steps - done || kernel->measured) {
+            n = n < cut->n_steps - done ? n : cut->n_steps - done;
+            VS_TRY(enqueue(launch, cut, done, n));
+        } else {
+            VS_TRY(enqueue_measured(launch, cut, done, n));
+        }
+    }
+fail:
+    return status;
+}
+
 enum vs_status vs_launch_run(struct vs_launch *launch, unsigned n_dims, const size_t *global,
                              const size_t *local, double flops)
 {
@@ -85,33 +203,17 @@ enum vs_status vs_launch_run(struct vs_launch *launch, unsigned n_dims, const si
                                 launch->bytes));
     if (context->dry)
         return VS_OK;
-
-    unsigned last = n_dims - 1;
-    size_t step = local ? local[last] : 1, n_steps = global[last] / step, per_launch = n_steps;
-    if (context->flops_per_launch > 0 && flops > context->flops_per_launch) {
-        double share = context->flops_per_launch / flops;
-        per_launch = (size_t)((double)n_steps * share);
-        if (!per_launch)
-            per_launch = 1;
-    }
-    size_t offset[3] = {0}, size[3] = {0};
-    for (unsigned i = 0; i < n_dims; i++)
-        size[i] = global[i];
-    for (size_t done = 0; done < n_steps; done += per_launch) {
-        size_t n = n_steps - done < per_launch ? n_steps - done : per_launch;
-        offset[last] = done * step;
-        size[last] = n * step;
-        cl_event event = NULL;
-        cl_int error = clEnqueueNDRangeKernel(context->queue, launch->kernel->kernel, n_dims,
-                                              done ? offset : NULL, size, local, 0, NULL,
-                                              context->profile ? &event : NULL);
-        if (error != CL_SUCCESS) {
-            status = vs_cl_fail(error, "clEnqueueNDRangeKernel", context);
-            return vs_fail_in(status, "kernel %s", launch->kernel->name);
-        }
-        if (context->profile)
-            VS_TRY(vs_profile_event(context, launch->source->name, launch->kernel->name, event));
-    }
+    const struct cut cut = {.n_dims = n_dims,
+                            .global = global,
+                            .local = local,
+                            .n_steps = global[n_dims - 1] / (local ? local[n_dims - 1] : 1),
+                            .flops = flops};
+    if (context->launch_seconds > 0)
+        return run_within_limit(launch, &cut);
+    size_t n = context->flops_per_launch > 0 ? steps_of(&cut, context->flops_per_launch)
+                                             : cut.n_steps;
+    for (size_t done = 0; done < cut.n_steps; done += n)
+        VS_TRY(enqueue(launch, &cut, done, n < cut.n_steps - done ? n : cut.n_steps - done));
 fail:
     return status;
 }

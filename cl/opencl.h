@@ -50,6 +50,7 @@ struct vs_context {
     bool dry; /* nothing is enqueued */
     struct vs_profile *profile; /* NULL: launches are not counted */
     double flops_per_launch; /* longest launch, in arithmetic operations; 0: no limit */
+    double launch_seconds;   /* longest launch, measured; 0: no limit, or the one above */
 };
 
 struct vs_buffer {
@@ -61,6 +62,8 @@ struct vs_buffer {
 struct vs_kernel {
     cl_kernel kernel;
     char *name;
+    double safe_flops; /* while launches are limited in time: the largest that keeps within it */
+    bool measured;     /* and it is no larger for want of larger launches */
     struct vs_kernel *next;
 };
 

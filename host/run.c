@@ -196,7 +196,10 @@ static void close_device(struct job *job)
 
 static enum vs_status open_context(struct job *job)
 {
-    return host_open_device(&job->context, job->run->device);
+    enum vs_status status = host_open_device(&job->context, job->run->device);
+    if (status == VS_OK && job->run->max_kernel_ms.given)
+        vs_context_limit_launches(job->context, job->run->max_kernel_ms.value / 1000);
+    return status;
 }
 
 /* Brings generator and outputs to where the chunks of source end. */
@@ -394,6 +397,14 @@ static enum vs_status settle_kept(struct job *job, enum vs_status status)
     return host_kept_store(kept);
 }
 
+static void tell_way_on(const struct job *job)
+{
+    if (job->kept && job->kept->dir)
+        host_progress_note(job->progress, "resume",
+                           "what was made is kept; go on with: videossm-cl generate --resume '%s'",
+                           job->kept->dir);
+}
+
 enum vs_status host_run_video(const struct host_run *run, const struct vs_model *model,
                               struct vs_generate_options *options, bool seed_drawn,
                               const struct host_past *past, bool *told)
@@ -434,6 +445,8 @@ enum vs_status host_run_video(const struct host_run *run, const struct vs_model 
     if (stopped && host_signals_interrupted())
         status = interrupted(&job);
     status = settle_kept(&job, end_outputs(&job, status));
+    if (status != VS_OK)
+        tell_way_on(&job);
     *told = host_progress_end(job.progress, status, status == VS_OK ? NULL : vs_error_message(),
                               run->outputs.items, job.n_frames_done ? run->outputs.n : 0) ||
             job.pipe_closed;

@@ -18,6 +18,7 @@ struct host_run {
     bool quiet;
     bool unsafe;
     bool profile;
+    struct host_number max_kernel_ms;
     const char *keep; /* folder for a new run; NULL: none */
     struct host_count every;
 };
@@ -71,7 +72,11 @@ struct host_past {
      offsetof(type, member.unsafe)},                                                               \
     {HOST_FLAG, 0, "profile", NULL,                                                                \
      "Say at the end where the time went, family by family of kernels.",                           \
-     offsetof(type, member.profile)}
+     offsetof(type, member.profile)},                                                              \
+    {HOST_NUMBER, 0, "max-kernel-ms", "N",                                                         \
+     "Cut launches on the device into parts of about this many milliseconds. Default: whole on "   \
+     "CPUs; on GPUs short enough for a driver's watchdog.",                                        \
+     offsetof(type, member.max_kernel_ms), .number_min = 0.1, .number_max = 60000}
 
 /* Checks what can be checked without a model: the outputs' names. */
 VS_CHECK enum vs_status host_run_check(const struct host_run *run);

@@ -178,9 +178,10 @@ static enum vs_status load(struct vs_cache *cache, const struct vs_weights *file
     for (size_t i = 0; i < n_cached; i++)
         cache->order[i] = (int32_t)i;
     VS_TRY(describe(&tensors, &n_tensors, cache));
-    for (size_t i = 0; i < n_tensors; i++)
-        VS_TRY(vs_state_load(tensors + i, file));
+    VS_TRY(vs_state_load(tensors, file)); /* the frames' numbers */
     VS_TRY(check_frames(cache, n_frames, file));
+    for (size_t i = 1; i < n_tensors; i++)
+        VS_TRY(vs_state_load(tensors + i, file));
 fail:
     free(tensors);
     return status;

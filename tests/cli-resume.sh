@@ -92,6 +92,25 @@ check "resumed, window" exits 0 resume window -q
 check "undisturbed, window" exits 0 generate --memory window --window 6 -o v
 check "the same frames, window" same_folder v w
 
+# ---- Faults of the device ------------------------------------------------------------------------
+
+check "a launch fails" exits 0 env VS_FAIL_LAUNCH=1000 "$program" generate -m "$model" \
+    --size 48x32 --fps 16 -p "$first" --seed 7 --seconds 5.5 --at 2.5 "$second" -o l.y4m
+check "is told" says "the chunk made again"
+check "changes no frame" cmp a.y4m l.y4m
+rm -rf l killed
+check "all launches fail from one on" fails 1 CL_OUT_OF_RESOURCES env VS_FAIL_LAUNCH=1000- \
+    "$program" generate -m "$model" --size 48x32 --fps 16 -p "$first" --seed 7 --seconds 5.5 \
+    --at 2.5 "$second" -o l -o l.y4m --keep killed
+check "the way on is told" says "--resume"
+n=$(wc -c <l.y4m)
+head -c "$n" a.y4m >begin
+check "what was made is right" cmp begin l.y4m
+check "and not all" [ "$n" -lt "$(wc -c <a.y4m)" ]
+check "resumed after it" exits 0 resume killed -q --max-kernel-ms 2
+check "in short launches, the same frames" same_folder a l
+check "the same y4m" cmp a.y4m l.y4m
+
 # ---- Damage --------------------------------------------------------------------------------------
 
 rm -rf d

@@ -92,6 +92,12 @@ TESTS += tests/cli.sh tests/cli-generate.sh tests/cli-validate.sh tests/cli-benc
 EXTRA_DIST += tests/cli-common.sh
 
 # runs that are kept, killed and resumed
+check_PROGRAMS += tests/check_state
+TESTS += tests/check_state
+tests_check_state_SOURCES = tests/check_state.c
+nodist_EXTRA_tests_check_state_SOURCES = force_cxx_link.cc
+tests_check_state_CFLAGS = $(tests_cflags)
+tests_check_state_LDADD = $(tests_ldadd)
 dist_check_SCRIPTS += tests/cli-resume.sh
 TESTS += tests/cli-resume.sh
 check-long-resume: videossm-cl$(EXEEXT)
