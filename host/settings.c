@@ -168,14 +168,14 @@ char *host_settings_parameters(const struct host_settings *settings)
             settings->height, digits_needed(settings->fps), settings->fps,
             digits_needed(settings->seconds), settings->seconds,
             host_memory_word(settings->memory));
+    if (settings->window)
+        fprintf(file, ", Window: %zu", settings->window);
+    fprintf(file, ", Sink: %zu, Horizon: %zu, Noise: %s, Model hash: %s", settings->sink,
+            settings->horizon, host_noise_word(settings->noise), settings->model);
     for (size_t i = 0; i < settings->n_loras; i++)
         fprintf(file, ", LoRA: %s:%.*g", settings->loras[i].name,
                 digits_needed(settings->loras[i].scale), settings->loras[i].scale);
-    if (settings->window)
-        fprintf(file, ", Window: %zu", settings->window);
-    fprintf(file, ", Sink: %zu, Horizon: %zu, Noise: %s, Model hash: %s, Version: videossm-cl %s",
-            settings->sink, settings->horizon, host_noise_word(settings->noise), settings->model,
-            settings->version);
+    fprintf(file, ", Version: videossm-cl %s", settings->version);
     bool failed = ferror(file);
     if (fclose(file) != 0 || failed) {
         free(text);

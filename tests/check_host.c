@@ -350,6 +350,11 @@ static struct host_settings example(void)
                                      .n_steps = 4};
     memset(settings.model, 'a', 64);
     strcpy(settings.version, "0.1.0");
+    settings.loras = calloc(1, sizeof *settings.loras);
+    settings.n_loras = 1;
+    settings.loras[0].scale = 0.8;
+    strcpy(settings.loras[0].name, "style.pt");
+    memset(settings.loras[0].fingerprint, 'b', 64);
     ck_assert_int_eq(host_prompts_add(&settings.prompts, 0, "caf\xc3\xa9 \"\\\n", "test"), VS_OK);
     ck_assert_int_eq(host_prompts_add(&settings.prompts, 12.3, "zwei", "test"), VS_OK);
     return settings;
@@ -368,6 +373,10 @@ START_TEST(a_record_comes_back_to_the_bit)
     ck_assert_str_eq(back.prompts.items[0].text, "caf\xc3\xa9 \"\\\n");
     ck_assert(back.prompts.items[1].seconds == 12.3);
     ck_assert_str_eq(back.model, settings.model);
+    ck_assert_uint_eq(back.n_loras, 1);
+    ck_assert(back.loras[0].scale == 0.8);
+    ck_assert_str_eq(back.loras[0].name, "style.pt");
+    ck_assert_str_eq(back.loras[0].fingerprint, settings.loras[0].fingerprint);
     char *again = host_settings_json(&back);
     ck_assert_str_eq(json, again);
     for (const char *c = json; *c; c++)
@@ -407,6 +416,7 @@ START_TEST(parameters_say_the_same_to_people)
     ck_assert_ptr_nonnull(strstr(text, "Steps: 4, Seed: 18446744073709551615, Size: 832x480, "
                                        "FPS: 16, Seconds: 60, Memory: sink, Window: 12, Sink: 3"));
     ck_assert_ptr_nonnull(strstr(text, "Model hash: aaaaaaaa"));
+    ck_assert_ptr_nonnull(strstr(text, ", LoRA: style.pt:0.8, Version"));
     ck_assert_ptr_nonnull(strstr(text, "Version: videossm-cl 0.1.0"));
     free(text);
     host_settings_free(&settings);
@@ -425,6 +435,8 @@ static const struct {
     {"\"prompts\":[", "\"prompts\":[1,"},    {"\"at\":0.0", "\"at\":1.0"},
     {"\"model\":\"", "\"model\":\"a"},       {"\"version\":\"0.1.0\"", "\"version\":1"},
     {"\"window\":12", "\"window\":1e3"},     {"{", "["},
+    {"\"loras\":[", "\"loras\":[1,"},        {"\"scale\":0.8", "\"scale\":\"1\""},
+    {"\"name\":\"style", "\"nam\":\"style"}, {"\"fingerprint\":\"", "\"fingerprint\":\"b"},
 };
 
 START_TEST(a_changed_record_is_refused)
