@@ -71,8 +71,9 @@ family() {
         OCLGRIND_LOG=$work/$1.oclgrind
         export OCLGRIND_LOG
         : >"$OCLGRIND_LOG"
-        # That check of Oclgrind 21.10 crashes in itself on rows of quantised weights.
-        [ "$1" != gemm ] || unset OCLGRIND_UNINITIALIZED
+        # The check for values never written of Oclgrind 21.10 crashes in itself on rows of quantised
+        # weights, and counts the halves of a vector (v.lo, in reduce.clh) among them.
+        case $1 in gemm | norm | rope | random) unset OCLGRIND_UNINITIALIZED ;; esac
     fi
     "tests/check_$1" >"$log" 2>&1 || status=1
     eval "$lines"
