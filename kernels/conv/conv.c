@@ -26,8 +26,8 @@ struct variant {
 };
 
 static const struct variant variants[] = {
-    {"plain", "conv_plain", 6, 4, 0},
-    {"tile 6", "conv_tile", 6, 4, 0},
+    {"plain", "conv_plain", 6, 24, 0},
+    {"tile 6", "conv_tile", 6, 24, 0},
     {"group 64", "conv_group", 4, 0, 16},
     {"group 32", "conv_group", 2, 0, 8},
     {"items 4x8", "conv_items", 8, 0, 0},

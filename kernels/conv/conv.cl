@@ -13,7 +13,8 @@
  * Numerics    EXACT: chains of fma over 256 k, added in ascending order, then the bias. Whole rows
  *             of zeros are skipped by conv_tile (a chain is never -0, so no bit changes)
  * Parameters  VS_LANES 4|8|16; VS_PIXELS 1..8 (registers: VS_PIXELS * VS_LANES floats);
- *             VS_TILES 1..8 (most runs a work-item: they share a panel's 256 k in the cache)
+ *             VS_TILES 1..32 (24; most runs a work-item: each brings a panel's weights from far, and
+ *             the runs share 256 k of them in the cache)
  * Limits      K, H', W', H, W below 2^31; VS_DOUBLED with kt 1 or more alike */
 #pragma OPENCL FP_CONTRACT OFF
 
@@ -24,7 +25,7 @@
 #define VS_PIXELS 6
 #endif
 #ifndef VS_TILES
-#define VS_TILES 4
+#define VS_TILES 24
 #endif
 #define VS_BLOCK 256
 
