@@ -143,6 +143,10 @@ VS_API const struct vs_model_info *vs_model_info(const struct vs_model *model);
 enum vs_memory_mode { VS_MEMORY_HYBRID, VS_MEMORY_SINK, VS_MEMORY_WINDOW, VS_MEMORY_FULL };
 enum vs_noise { VS_NOISE_PHILOX, VS_NOISE_TORCH };
 
+/* Numbers in which keys and values of past frames are kept. F16 takes half the memory; it is
+ * rounding in one defined way, so the bits are the same on every device, but not those of F32. */
+enum vs_kv { VS_KV_DEFAULT, VS_KV_F32, VS_KV_F16 };
+
 struct vs_prompt {
     double seconds;   /* takes effect at the first chunk that begins at or after this time */
     const char *text; /* UTF-8 */
@@ -171,6 +175,7 @@ struct vs_generate_options {
     size_t window;          /* latent frames, counting sinks and the chunk; 0: the model's */
     int sink;               /* latent frames; -1: the model's */
     size_t horizon;         /* latent frames for the router; 0: the model's, else the length */
+    enum vs_kv kv;          /* VS_KV_DEFAULT: F32 */
     bool unsafe;            /* use a device even if it fails vs_context_selftest() */
     /* Called from vs_generator_create() and vs_generator_next() as work goes on; return false to
      * stop with VS_ERROR_INTERRUPTED before the chunk is complete. May be NULL. */
@@ -196,6 +201,7 @@ struct vs_video_info {
     size_t window, sink;    /* latent frames in force; window 0: unlimited */
     size_t horizon;         /* latent frames the router divides by */
     enum vs_memory_mode memory;
+    enum vs_kv kv;          /* F32 or F16 */
 };
 
 /* One decoded chunk. Pointers are borrowed, valid until the next call on the generator. */

@@ -26,7 +26,7 @@ struct values {
     struct host_number seconds, fps;
     struct host_size size;
     struct host_count seed, window, sink, horizon;
-    int memory, noise;
+    int memory, noise, kv;
     const char *resume, *extend;
     struct host_number redo_from;
 };
@@ -71,6 +71,10 @@ static const struct host_option options[] = {
      "Latent frames of a whole video, as the router reckons. Default: the model's, else the "
      "length.",
      offsetof(struct values, horizon), .count_min = 1, .count_max = INT32_MAX},
+    {HOST_CHOICE, 0, "kv", HOST_KV_WORDS,
+     "Numbers in which the keys and values of past frames are kept: f32 (default), or f16 in half "
+     "the memory. Either gives the same bits on every device, but not each other's.",
+     offsetof(struct values, kv)},
     {HOST_HEADING, .name = "Runs that survive"},
     {HOST_STRING, 0, "keep", "DIR",
      "Keep what is needed to go on with this run after any end.",
@@ -175,6 +179,7 @@ static enum vs_status generate(const struct values *values, bool *told)
     wish.window = values->window.value;
     wish.sink = values->sink.given ? (int)values->sink.value : -1;
     wish.horizon = values->horizon.value;
+    wish.kv = (enum vs_kv)(VS_KV_F32 + values->kv); /* -1, not given: the default */
     if (!values->seed.given)
         VS_TRY(draw_seed(&wish.seed));
     VS_TRY(host_run_open_model(&model, &values->run));
@@ -197,7 +202,7 @@ static const char *settled_option(const struct values *values)
                    {values->fps.given, "--fps"},          {values->seed.given, "--seed"},
                    {values->window.given, "--window"},    {values->sink.given, "--sink"},
                    {values->horizon.given, "--horizon"},  {values->memory, "--memory"},
-                   {values->noise, "--noise"},
+                   {values->noise, "--noise"},            {values->kv >= 0, "--kv"},
                    {!values->redo_from.given && values->run.keep, "--keep"},
                    {!values->redo_from.given && values->prompt, "--prompt"},
                    {!values->redo_from.given && values->at.n, "--at"},
@@ -246,7 +251,7 @@ fail:
 
 int host_generate(int argc, char **argv)
 {
-    struct values values = {.seconds = {false, DEFAULT_SECONDS}};
+    struct values values = {.seconds = {false, DEFAULT_SECONDS}, .kv = -1};
     bool help, told = false;
     enum vs_status status =
         host_options_parse(&host_generate_spec, &values, NULL, &help, argc, argv);

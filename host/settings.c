@@ -19,6 +19,7 @@ enum { FORMAT = 1 };
 
 static const char *const memory_words[] = {"hybrid", "sink", "window", "full"};
 static const char *const noise_words[] = {"philox", "torch"};
+static const char *const kv_words[] = {"f32", "f16"};
 
 const char *host_memory_word(enum vs_memory_mode memory)
 {
@@ -47,6 +48,11 @@ static enum vs_status copy_loras(struct host_settings *settings, const struct vs
     return VS_OK;
 }
 
+const char *host_kv_word(enum vs_kv kv)
+{
+    return kv_words[kv - VS_KV_F32];
+}
+
 enum vs_status host_settings_collect(struct host_settings *settings,
                                      const struct vs_generate_options *options,
                                      const struct vs_video_info *video,
@@ -61,6 +67,7 @@ enum vs_status host_settings_collect(struct host_settings *settings,
         .seed = options->seed,
         .noise = options->noise,
         .memory = video->memory,
+        .kv = video->kv,
         .window = video->window,
         .sink = video->sink,
         .horizon = video->horizon,
@@ -128,9 +135,10 @@ char *host_settings_json(const struct host_settings *settings)
     json_t *prompts = prompts_json(&settings->prompts, &digits);
     json_t *loras = loras_json(settings, &digits);
     json_t *root = json_pack(
-        "{s:i, s:f, s:I, s:I, s:s, s:s, s:s, s:o, s:f, s:s, s:I, s:I, s:s, s:I, s:I}", "format",
-        FORMAT, "fps", settings->fps, "height", (json_int_t)settings->height, "horizon",
-        (json_int_t)settings->horizon, "memory", host_memory_word(settings->memory), "model",
+        "{s:i, s:f, s:I, s:I, s:s, s:s, s:s, s:s, s:o, s:f, s:s, s:I, s:I, s:s, s:I, s:I}",
+        "format", FORMAT, "fps", settings->fps, "height", (json_int_t)settings->height, "horizon",
+        (json_int_t)settings->horizon, "kv", host_kv_word(settings->kv), "memory",
+        host_memory_word(settings->memory), "model",
         settings->model, "noise", host_noise_word(settings->noise), "prompts", prompts, "seconds",
         settings->seconds, "seed", seed, "sink", (json_int_t)settings->sink, "steps",
         (json_int_t)settings->n_steps, "version", settings->version, "width",
@@ -170,8 +178,9 @@ char *host_settings_parameters(const struct host_settings *settings)
             host_memory_word(settings->memory));
     if (settings->window)
         fprintf(file, ", Window: %zu", settings->window);
-    fprintf(file, ", Sink: %zu, Horizon: %zu, Noise: %s, Model hash: %s", settings->sink,
-            settings->horizon, host_noise_word(settings->noise), settings->model);
+    fprintf(file, ", Sink: %zu, Horizon: %zu, KV: %s, Noise: %s, Model hash: %s", settings->sink,
+            settings->horizon, host_kv_word(settings->kv), host_noise_word(settings->noise),
+            settings->model);
     for (size_t i = 0; i < settings->n_loras; i++)
         fprintf(file, ", LoRA: %s:%.*g", settings->loras[i].name,
                 digits_needed(settings->loras[i].scale), settings->loras[i].scale);
@@ -233,6 +242,15 @@ static enum vs_status read_word(const struct reader *reader, const char *key,
         }
     }
     return wrong(reader, key);
+}
+
+/* The first word where the key is missing: records from before it had no choice. */
+static enum vs_status read_later_word(const struct reader *reader, const char *key,
+                                      const char *const *words, size_t n_words, unsigned *value)
+{
+    *value = 0;
+    return json_object_get(reader->root, key) ? read_word(reader, key, words, n_words, value)
+                                              : VS_OK;
 }
 
 static enum vs_status read_text(const struct reader *reader, const char *key, char *text,
@@ -307,7 +325,7 @@ enum vs_status host_settings_parse(struct host_settings *settings, const char *j
     enum { MAX_SIDE = 16384, MAX_LATENTS = INT32_MAX };
     enum vs_status status = VS_OK;
     json_error_t error;
-    unsigned memory = 0, noise = 0;
+    unsigned memory = 0, noise = 0, kv = 0;
     size_t format;
     *settings = (struct host_settings){0};
     json_t *root = json_loads(json, JSON_REJECT_DUPLICATES, &error);
@@ -325,6 +343,7 @@ enum vs_status host_settings_parse(struct host_settings *settings, const char *j
     VS_TRY(read_seed(&reader, &settings->seed));
     VS_TRY(read_word(&reader, "memory", memory_words, 4, &memory));
     VS_TRY(read_word(&reader, "noise", noise_words, 2, &noise));
+    VS_TRY(read_later_word(&reader, "kv", kv_words, 2, &kv));
     VS_TRY(read_size(&reader, "window", 0, MAX_LATENTS, &settings->window));
     VS_TRY(read_size(&reader, "sink", 0, MAX_LATENTS, &settings->sink));
     VS_TRY(read_size(&reader, "horizon", 0, MAX_LATENTS, &settings->horizon));
@@ -335,6 +354,7 @@ enum vs_status host_settings_parse(struct host_settings *settings, const char *j
     VS_TRY(read_prompts(&reader, &settings->prompts));
     settings->memory = (enum vs_memory_mode)memory;
     settings->noise = (enum vs_noise)noise;
+    settings->kv = (enum vs_kv)(VS_KV_F32 + kv);
     json_decref(root);
     return VS_OK;
 fail:
@@ -356,6 +376,7 @@ void host_settings_options(struct vs_generate_options *options,
     options->seed = settings->seed;
     options->noise = settings->noise;
     options->memory = settings->memory;
+    options->kv = settings->kv;
     options->window = settings->window;
     options->sink = (int)settings->sink;
     options->horizon = settings->horizon;

@@ -23,6 +23,7 @@ struct host_settings {
     uint64_t seed;
     enum vs_noise noise;
     enum vs_memory_mode memory;
+    enum vs_kv kv; /* F32 or F16 */
     size_t window, sink, horizon; /* latent frames, as in vs_video_info */
     size_t n_steps;               /* of the sampler */
     char model[65];               /* vs_model_info.fingerprint */
@@ -34,7 +35,9 @@ struct host_settings {
 /* Words of the enumerations, apart by '|', in the order of their values; for option tables. */
 #define HOST_MEMORY_WORDS "hybrid|sink|window|full"
 #define HOST_NOISE_WORDS "philox|torch"
+#define HOST_KV_WORDS "f32|f16" /* from VS_KV_F32 on */
 const char *host_memory_word(enum vs_memory_mode memory);
+const char *host_kv_word(enum vs_kv kv);
 const char *host_noise_word(enum vs_noise noise);
 
 /* Collects what a run has settled. Copies the prompts. VS_ERROR_MEMORY, VS_ERROR_USAGE. */

@@ -10,7 +10,7 @@ kernels_libkernels_la_SOURCES += \
 	kernels/common/vmath.h kernels/common/vmath_host.h kernels/common/reduce.h \
 	kernels/common/span.h kernels/common/variant.h \
 	kernels/common/math64.c kernels/common/math64.h
-kernel_headers = kernels/common/vmath.h kernels/common/reduce.clh \
+kernel_headers = kernels/common/vmath.h kernels/common/cell.clh kernels/common/reduce.clh \
 	kernels/common/reduce_group.clh kernels/common/registers.clh
 
 # convert: number formats, rows of a table
@@ -89,7 +89,8 @@ kernels_libkernels_la_SOURCES += kernels/tuning.c kernels/tuning.h
 nodist_kernels_libkernels_la_SOURCES = kernels/sources.c kernels/sources.h
 BUILT_SOURCES += kernels/sources.c kernels/sources.h
 CLEANFILES += kernels/sources.c kernels/sources.h
-EXTRA_DIST += $(kernel_files) kernels/common/reduce.clh kernels/common/reduce_group.clh \
+EXTRA_DIST += $(kernel_files) kernels/common/cell.clh kernels/common/reduce.clh \
+	kernels/common/reduce_group.clh \
 	kernels/common/registers.clh kernels/rope/rope.clh \
 	kernels/convert/widen.clh kernels/gemm/epilogue.clh kernels/conv/conv.clh kernels/NUMERICS.md
 

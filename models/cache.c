@@ -31,7 +31,7 @@ static struct vs_rope_shape rope_shape(const struct vs_cache *cache, size_t n_fr
 }
 
 static enum vs_status create_layers(struct vs_buffer ***buffers, struct vs_cache *cache,
-                                    size_t width)
+                                    size_t width, enum vs_dtype dtype)
 {
     enum vs_status status = VS_OK;
     size_t n = cache->shape.n_slots * vs_cache_frame_tokens(cache);
@@ -39,10 +39,11 @@ static enum vs_status create_layers(struct vs_buffer ***buffers, struct vs_cache
     if (!*buffers)
         return VS_ERROR_MEMORY;
     for (size_t layer = 0; layer < cache->shape.n_layers; layer++) {
-        size_t n_floats;
-        if (!vs_mul_ok(n, width, &n_floats))
+        size_t n_bytes;
+        if (!vs_mul_ok(n, width, &n_bytes) ||
+            !vs_mul_ok(n_bytes, vs_dtype_info(dtype)->n_bytes, &n_bytes))
             return vs_fail(VS_ERROR_MEMORY, "the KV cache exceeds the address space");
-        VS_TRY(vs_floats_create(*buffers + layer, cache->context, NULL, n_floats));
+        VS_TRY(vs_buffer_create(*buffers + layer, cache->context, n_bytes));
     }
 fail:
     return status;
@@ -62,12 +63,12 @@ enum vs_status vs_cache_create(struct vs_cache **out, struct vs_context *context
     struct vs_rope_shape largest = rope_shape(cache, shape->n_slots);
     size_t table = vs_rope_table_size(&largest);
 
-    VS_TRY(create_layers(&cache->k, cache, width));
-    VS_TRY(create_layers(&cache->v, cache, width));
+    VS_TRY(create_layers(&cache->k, cache, width, shape->kv));
+    VS_TRY(create_layers(&cache->v, cache, width, shape->kv));
     if (shape->memory) {
         size_t n_state = shape->n_layers * width * shape->head_dim;
-        VS_TRY(create_layers(&cache->beta, cache, shape->beta_width));
-        VS_TRY(create_layers(&cache->alpha, cache, shape->alpha_width));
+        VS_TRY(create_layers(&cache->beta, cache, shape->beta_width, VS_F32));
+        VS_TRY(create_layers(&cache->alpha, cache, shape->alpha_width, VS_F32));
         VS_TRY(vs_floats_create(&cache->state, context, NULL, n_state));
         VS_TRY(vs_buffer_zero(cache->state, 0, n_state * sizeof(float)));
         VS_TRY(vs_floats_create(&cache->evicted_k, context, NULL, shape->chunk * tokens * width));
@@ -155,7 +156,8 @@ static enum vs_status fold(struct vs_cache *cache, size_t first, size_t n)
                            .n_heads = shape->n_heads,
                            .backwards = !shape->memory_roped,
                            .in_slots = cache->slots,
-                           .first_in_slot = first};
+                           .first_in_slot = first,
+                           .in = shape->kv};
     struct vs_memory_update update = {.n_rows = n * tokens,
                                       .n_heads = shape->n_heads,
                                       .head_dim = shape->head_dim,
@@ -163,7 +165,8 @@ static enum vs_status fold(struct vs_cache *cache, size_t first, size_t n)
                                       .alpha_width = shape->alpha_width,
                                       .slots = cache->slots,
                                       .first_slot = first,
-                                      .rows_per_slot = tokens};
+                                      .rows_per_slot = tokens,
+                                      .v = shape->kv};
     for (size_t i = 0; i < n; i++) {
         int64_t position = vs_cache_position(cache, first + i);
         cache->positions[i] =
@@ -192,7 +195,9 @@ static enum vs_status shift_keys(struct vs_cache *cache, size_t first, size_t n)
                            .in_slots = cache->slots,
                            .out_slots = cache->slots,
                            .first_in_slot = first,
-                           .first_out_slot = first};
+                           .first_out_slot = first,
+                           .in = cache->shape.kv,
+                           .out = cache->shape.kv};
     for (size_t i = 0; i < n_frames; i++)
         cache->positions[i] = -(int64_t)n;
     VS_TRY(upload_table(cache, &rope.shape, true));

@@ -24,12 +24,13 @@ struct vs_cache_shape {
     size_t alpha_width, beta_width; /* of the gates; unused without memory */
     bool memory_roped;              /* the state's keys are turned by absolute frames */
     bool rope_relative;             /* positions count from the first cached frame */
+    enum vs_dtype kv;               /* format of K and V: F32 or F16 */
 };
 
 struct vs_cache {
     struct vs_context *context; /* borrowed */
     struct vs_cache_shape shape;
-    struct vs_buffer **k, **v;        /* per layer [n_slots * F, N, D] */
+    struct vs_buffer **k, **v;        /* per layer [n_slots * F, N, D] of shape.kv */
     struct vs_buffer **beta, **alpha; /* per layer [n_slots * F, width] */
     struct vs_buffer *state;          /* [n_layers, N, D, D] */
     struct vs_buffer *latents;        /* [n_slots, latent_size], clean */

@@ -141,11 +141,12 @@ static enum vs_status project_self(const struct pass *pass, size_t layer)
     rope.normed = (struct vs_span){0};
     rope.out_slots = cache->slots;
     rope.first_out_slot = cache->n_cached;
+    rope.out = cache->shape.kv;
     VS_TRY(vs_rope_run(pass->context, vs_span_of(cache->k[layer]), vs_span_of(r->k),
                        vs_span_of(r->rope_table), &rope));
-    VS_TRY(vs_scatter_rows_run(pass->context, vs_span_of(cache->v[layer]), vs_span_of(r->v),
-                               cache->slots, cache->n_cached, r->frame_tokens, pass->n_tokens,
-                               pass->config->dim));
+    VS_TRY(vs_scatter_rows_run(pass->context, vs_span_of(cache->v[layer]), cache->shape.kv,
+                               vs_span_of(r->v), cache->slots, cache->n_cached, r->frame_tokens,
+                               pass->n_tokens, pass->config->dim));
 fail:
     return status;
 }
@@ -221,7 +222,8 @@ static enum vs_status self_attention(const struct pass *pass, size_t layer, bool
         .head_dim = pass->head_dim,
         .scale = vs_attention_scale(pass->head_dim),
         .slots = cache->slots,
-        .rows_per_slot = r->frame_tokens};
+        .rows_per_slot = r->frame_tokens,
+        .kv = cache->shape.kv};
     VS_TRY(modulate(pass, modulation_at(pass, layer, 0), modulation_at(pass, layer, 1)));
     VS_TRY(project_self(pass, layer));
     if (pass->keep && r->hybrid)

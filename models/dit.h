@@ -36,6 +36,7 @@ struct vs_rollout_shape {
     size_t window, sink;   /* latent frames; window 0: unlimited */
     size_t n_frames;       /* latent frames of the video, to size an unlimited cache */
     size_t horizon;        /* latent frames the router divides by */
+    enum vs_dtype kv;      /* format of the cached K and V: F32 or F16 */
 };
 
 enum { VS_MAX_MODULATIONS = VS_MAX_STEPS + 2 };

@@ -76,7 +76,8 @@ static enum vs_status create_networks(struct vs_generator *g)
                                      .window = g->info.window,
                                      .sink = g->info.sink,
                                      .n_frames = g->info.n_chunks * chunk,
-                                     .horizon = g->info.horizon};
+                                     .horizon = g->info.horizon,
+                                     .kv = g->info.kv == VS_KV_F16 ? VS_F16 : VS_F32};
     struct vs_vae_stream_options decode = {.direction = VS_VAE_DECODE,
                                            .n_latent_frames = chunk,
                                            .height = shape.height,

@@ -32,7 +32,8 @@ static enum vs_status create_cache(struct vs_rollout *r)
                                    .alpha_width = config->alpha_width,
                                    .beta_width = config->beta_width,
                                    .memory_roped = config->memory_roped,
-                                   .rope_relative = config->rope_relative};
+                                   .rope_relative = config->rope_relative,
+                                   .kv = shape->kv};
     if (shape->memory == VS_MEMORY_FULL || !shape->window)
         cache.n_slots = shape->n_frames;
     if (shape->memory == VS_MEMORY_FULL || shape->memory == VS_MEMORY_WINDOW)

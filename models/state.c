@@ -19,12 +19,12 @@ static const char kind[] = "videossm-cl state 1";
 /* ---- The tensors -------------------------------------------------------------------------- */
 
 static struct vs_state_tensor *add(struct vs_state_tensor *tensors, size_t *n,
-                                   const struct vs_buffer *buffer, size_t n_dims,
-                                   const size_t *shape)
+                                   const struct vs_buffer *buffer, enum vs_dtype dtype,
+                                   size_t n_dims, const size_t *shape)
 {
     struct vs_state_tensor *tensor = tensors + (*n)++;
-    size_t piece_bytes = sizeof(float);
-    *tensor = (struct vs_state_tensor){.dtype = VS_F32, .n_dims = n_dims, .buffer = buffer};
+    size_t piece_bytes = vs_dtype_info(dtype)->n_bytes;
+    *tensor = (struct vs_state_tensor){.dtype = dtype, .n_dims = n_dims, .buffer = buffer};
     for (size_t i = 0; i < n_dims; i++) {
         tensor->shape[i] = shape[i];
         piece_bytes *= i ? shape[i] : 1;
@@ -35,11 +35,12 @@ static struct vs_state_tensor *add(struct vs_state_tensor *tensors, size_t *n,
 }
 
 static void add_layers(struct vs_state_tensor *tensors, size_t *n, const struct vs_cache *cache,
-                       const char *name, struct vs_buffer *const *buffers, size_t width)
+                       const char *name, struct vs_buffer *const *buffers, enum vs_dtype dtype,
+                       size_t width)
 {
     size_t shape[] = {cache->n_cached, vs_cache_frame_tokens(cache), width};
     for (size_t layer = 0; buffers && layer < cache->shape.n_layers; layer++) {
-        struct vs_state_tensor *tensor = add(tensors, n, buffers[layer], 3, shape);
+        struct vs_state_tensor *tensor = add(tensors, n, buffers[layer], dtype, 3, shape);
         tensor->order = cache->order;
         snprintf(tensor->name, sizeof tensor->name, "%s.%zu", name, layer);
     }
@@ -57,18 +58,16 @@ static enum vs_status describe(struct vs_state_tensor **tensors, size_t *n,
     *tensors = vs_alloc(4 * shape->n_layers + 3, sizeof **tensors);
     if (!*tensors)
         return VS_ERROR_MEMORY;
-    struct vs_state_tensor *frames = add(*tensors, n, NULL, 1, &cache->n_cached);
-    frames->dtype = VS_I64;
+    struct vs_state_tensor *frames = add(*tensors, n, NULL, VS_I64, 1, &cache->n_cached);
     frames->host = cache->frames;
-    frames->piece_bytes = sizeof *cache->frames;
     snprintf(frames->name, sizeof frames->name, "frames");
-    add_layers(*tensors, n, cache, "k", cache->k, width);
-    add_layers(*tensors, n, cache, "v", cache->v, width);
-    add_layers(*tensors, n, cache, "beta", cache->beta, shape->beta_width);
-    add_layers(*tensors, n, cache, "alpha", cache->alpha, shape->alpha_width);
+    add_layers(*tensors, n, cache, "k", cache->k, shape->kv, width);
+    add_layers(*tensors, n, cache, "v", cache->v, shape->kv, width);
+    add_layers(*tensors, n, cache, "beta", cache->beta, VS_F32, shape->beta_width);
+    add_layers(*tensors, n, cache, "alpha", cache->alpha, VS_F32, shape->alpha_width);
     if (cache->state)
-        snprintf(add(*tensors, n, cache->state, 4, state)->name, VS_STATE_MAX_NAME, "state");
-    struct vs_state_tensor *clean = add(*tensors, n, cache->latents, 2, latents);
+        snprintf(add(*tensors, n, cache->state, VS_F32, 4, state)->name, VS_STATE_MAX_NAME, "state");
+    struct vs_state_tensor *clean = add(*tensors, n, cache->latents, VS_F32, 2, latents);
     clean->order = cache->order;
     snprintf(clean->name, sizeof clean->name, "latents");
     return VS_OK;
@@ -79,9 +78,11 @@ static void settings_text(char *text, size_t n_text, const struct vs_generator *
 {
     static const char *const memories[] = {"hybrid", "sink", "window", "full"};
     const struct vs_video_info *info = &g->info;
-    snprintf(text, n_text, "%zux%zu %.17g frames/s, %s, window %zu, sink %zu, horizon %zu, %s %ju",
+    snprintf(text, n_text,
+             "%zux%zu %.17g frames/s, %s, window %zu, sink %zu, horizon %zu, kv %s, %s %ju",
              info->width, info->height, info->fps, memories[info->memory], info->window,
-             info->sink, info->horizon, g->options.noise == VS_NOISE_TORCH ? "torch" : "philox",
+             info->sink, info->horizon, info->kv == VS_KV_F16 ? "f16" : "f32",
+             g->options.noise == VS_NOISE_TORCH ? "torch" : "philox",
              (uintmax_t)g->options.seed);
 }
 

@@ -29,6 +29,7 @@ static const struct vs_attention shapes[] = {
     {.n_queries = 65, .n_keys = 16, .n_heads = 3, .head_dim = 1},
 };
 enum { N_SHAPES = sizeof shapes / sizeof *shapes };
+enum { KV_OFFSET = 67 }; /* odd: halves stand at no address that a float may have */
 
 struct data {
     struct vs_attention shape;
@@ -70,6 +71,8 @@ static struct data make(const struct vs_attention *shape, size_t per_slot, bool 
     d.q = check_floats(d.n_q, sharpness);
     d.k = check_floats(d.n_kv, sharpness);
     d.v = check_floats(d.n_kv, 1);
+    check_round(a->kv, d.k, d.n_kv);
+    check_round(a->kv, d.v, d.n_kv);
     if (bias) {
         d.n_bias = a->n_heads * (a->n_queries + a->n_keys - 1);
         d.bias = check_floats(d.n_bias, 2);
@@ -101,8 +104,9 @@ static void compare(const struct data *d, const char *what)
         return;
     float *want = check_nans(d->n_out);
     check_ok(vs_attention_ref(want, d->q, d->k, d->v, d->bias, d->slots, &a));
-    struct check_buffer q = check_upload(d->q, d->n_q), k = check_upload(d->k, d->n_kv);
-    struct check_buffer v = check_upload(d->v, d->n_kv), bias = {0};
+    struct check_buffer q = check_upload(d->q, d->n_q), bias = {0};
+    struct check_buffer k = check_upload_as(a.kv, d->k, d->n_kv, KV_OFFSET);
+    struct check_buffer v = check_upload_as(a.kv, d->v, d->n_kv, KV_OFFSET);
     if (d->bias)
         bias = check_upload(d->bias, d->n_bias);
     a.bias = bias.span;
@@ -118,9 +122,9 @@ static void compare(const struct data *d, const char *what)
             check_ok(
                 vs_attention_run_variant(check_context, i, out.span, q.span, k.span, v.span, &a));
             n_run++;
-            check_bits(&out, want, "attention %s, %s, %zu x %zu, %zu heads of %zu, run %d",
-                       vs_attention_variant_name(i), what, a.n_queries, a.n_keys, a.n_heads,
-                       a.head_dim, run);
+            check_bits(&out, want, "attention %s, %s, %s, %zu x %zu, %zu heads of %zu, run %d",
+                       vs_attention_variant_name(i), what, vs_dtype_info(a.kv)->name, a.n_queries,
+                       a.n_keys, a.n_heads, a.head_dim, run);
         }
         check_free(&out);
     }
@@ -160,6 +164,23 @@ START_TEST(ring_slots_equal_oracle)
     struct data d =
         make(shape, per_slot[(size_t)_i % (sizeof per_slot / sizeof *per_slot)], false, 1.5f);
     compare(&d, "slots");
+    free_data(&d);
+}
+END_TEST
+
+/* Keys and values as halves, in slots and with strides; two shapes, since each is a compilation of
+ * every variant. Random cases and `validate` have more. */
+START_TEST(halves_equal_oracle)
+{
+    struct vs_attention shape = shapes[_i ? 10 : 4];
+    size_t width = shape.n_heads * shape.head_dim;
+    shape.kv = VS_F16;
+    struct data d = make(&shape, 0, _i % 2, 1.5f);
+    compare(&d, "halves");
+    free_data(&d);
+    shape.kv_stride = 2 * width + 1;
+    d = make(&shape, 24, false, 4);
+    compare(&d, "halves in slots");
     free_data(&d);
 }
 END_TEST
@@ -214,7 +235,7 @@ START_TEST(bad_arguments_are_refused)
     struct check_buffer q = check_upload(d.q, d.n_q), k = check_upload(d.k, d.n_kv);
     struct check_buffer v = check_upload(d.v, d.n_kv), out = check_upload(NULL, d.n_out);
     struct vs_buffer *slots = check_ints((const int32_t[]){0, 1}, 2);
-    struct vs_attention bad[] = {d.shape, d.shape, d.shape, d.shape, d.shape,
+    struct vs_attention bad[] = {d.shape, d.shape, d.shape, d.shape, d.shape, d.shape,
                                  d.shape, d.shape, d.shape, d.shape, d.shape};
     bad[0].n_keys = 0;
     bad[1].head_dim = 0;
@@ -228,6 +249,7 @@ START_TEST(bad_arguments_are_refused)
     bad[8].rows_per_slot = 4;
     bad[9].bias = q.span; /* shorter than [N, queries + keys - 1] */
     bad[9].bias.offset = vs_buffer_bytes(q.buffer) / sizeof(float) - 20;
+    bad[10].kv = VS_BF16;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         ck_assert_msg(vs_attention_run(check_context, out.span, q.span, k.span, v.span, &bad[i]) ==
                           VS_ERROR_RUNTIME,
@@ -253,6 +275,7 @@ static void add_tests(TCase *tests)
     tcase_add_loop_test(tests, contiguous_rows_equal_oracle, 0, N_SHAPES);
     tcase_add_loop_test(tests, sharp_scores_equal_oracle, 0, N_SHAPES);
     tcase_add_loop_test(tests, ring_slots_equal_oracle, 0, N_SHAPES);
+    tcase_add_loop_test(tests, halves_equal_oracle, 0, 2);
     tcase_add_loop_test(tests, bias_equals_oracle, 0, N_SHAPES);
     tcase_add_loop_test(tests, strides_equal_oracle, 0, N_SHAPES);
     tcase_add_test(tests, weights_sum_to_one);

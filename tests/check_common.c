@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/convert/narrow.h"
+
 enum { GUARD = 67 }; /* floats on each side; odd, so that data is never aligned */
 
 struct vs_context *check_context;
@@ -99,16 +101,38 @@ int check_n_runs(void)
     return interpreted() ? 1 : 2;
 }
 
-struct check_buffer check_upload_at(const float *host, size_t n, size_t offset)
+struct check_buffer check_upload_as(enum vs_dtype dtype, const float *host, size_t n,
+                                    size_t offset)
 {
-    struct check_buffer result = {.n = n};
-    float *padded = check_nans(offset + n + GUARD);
+    struct check_buffer result = {.n = n, .dtype = dtype};
+    size_t n_all = offset + n + GUARD, n_bytes = n_all * vs_dtype_info(dtype)->n_bytes;
+    float *padded = check_nans(n_all);
     if (host)
         memcpy(padded + offset, host, n * sizeof *host);
-    check_ok(vs_floats_create(&result.buffer, check_context, padded, offset + n + GUARD));
+    if (dtype == VS_F16) {
+        uint16_t *halves = malloc(n_bytes);
+        ck_assert_ptr_nonnull(halves);
+        for (size_t i = 0; i < n_all; i++)
+            halves[i] = vs_half_of(padded[i]);
+        memcpy(padded, halves, n_bytes);
+        free(halves);
+    }
+    check_ok(vs_buffer_create(&result.buffer, check_context, n_bytes));
+    check_ok(vs_buffer_write(result.buffer, 0, padded, n_bytes));
     result.span = vs_span_at(result.buffer, offset);
     free(padded);
     return result;
+}
+
+struct check_buffer check_upload_at(const float *host, size_t n, size_t offset)
+{
+    return check_upload_as(VS_F32, host, n, offset);
+}
+
+void check_round(enum vs_dtype dtype, float *values, size_t n)
+{
+    for (size_t i = 0; dtype == VS_F16 && i < n; i++)
+        values[i] = vs_half_value(vs_half_of(values[i]));
 }
 
 struct check_buffer check_upload(const float *host, size_t n)
@@ -135,8 +159,15 @@ bool check_same(const struct check_buffer *got, const float *want, char message[
 {
     size_t front = got->span.offset, n_all = front + got->n + GUARD, n_wrong = 0, first = 0;
     float *all = malloc(n_all * sizeof *all), *values = all + front;
+    void *cells = malloc(n_all * sizeof *all);
     ck_assert_ptr_nonnull(all);
-    check_ok(vs_buffer_read(got->buffer, 0, all, n_all * sizeof *all));
+    ck_assert_ptr_nonnull(cells);
+    check_ok(vs_buffer_read(got->buffer, 0, cells, n_all * vs_dtype_info(got->dtype)->n_bytes));
+    if (got->dtype == VS_F16)
+        vs_dtype_widen(all, cells, VS_F16, n_all);
+    else
+        memcpy(all, cells, n_all * sizeof *all);
+    free(cells);
     bool outside = false;
     for (size_t i = 0; i < front; i++)
         outside = outside || !isnan(all[i]);

@@ -13,6 +13,7 @@
 
 #include "cl/buffer.h"
 #include "cl/context.h"
+#include "kernels/convert/dtype.h"
 
 /* Opened by a checked fixture: check_device_open, check_device_close. $VS_TEST_DEVICE, if set,
  * chooses the device. */
@@ -44,10 +45,16 @@ struct check_buffer {
     struct vs_buffer *buffer;
     struct vs_span span;
     size_t n;
+    enum vs_dtype dtype; /* F32 or F16 */
 };
 struct check_buffer check_upload(const float *host, size_t n);
 /* The same at a given offset, in floats, which is the length of the guard in front. */
 struct check_buffer check_upload_at(const float *host, size_t n, size_t offset);
+/* The same as F32 or as F16, of which n and offset count the elements. */
+struct check_buffer check_upload_as(enum vs_dtype dtype, const float *host, size_t n,
+                                    size_t offset);
+/* What values become that are kept in that format. */
+void check_round(enum vs_dtype dtype, float *values, size_t n);
 void check_free(struct check_buffer *buffer);
 
 /* Reads the buffer, compares bit for bit with want and looks at the guards. False: message says

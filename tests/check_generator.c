@@ -99,6 +99,57 @@ START_TEST(runs_repeat_and_modes_agree_before_eviction)
 }
 END_TEST
 
+/* Latents of the first chunk; freed by the caller. */
+static float *first_latents(const struct vs_model *model, struct vs_generate_options options,
+                            size_t *n, size_t *peak_bytes)
+{
+    struct vs_generator *generator;
+    struct vs_chunk chunk;
+    struct vs_context *context;
+    check_ok(vs_context_create(&context, getenv("VS_TEST_DEVICE")));
+    check_ok(vs_generator_create(&generator, context, model, &options));
+    *peak_bytes = vs_context_allocated_bytes(context);
+    check_ok(vs_generator_next(generator, &chunk));
+    *n = chunk.n_latent_frames * 16 * 4 * 6;
+    float *latents = malloc(*n * sizeof *latents);
+    ck_assert_ptr_nonnull(latents);
+    memcpy(latents, chunk.latents, *n * sizeof *latents);
+    vs_generator_free(generator);
+    vs_context_free(context);
+    return latents;
+}
+
+/* Keys and values in half the memory: runs repeat, past eviction too, and the video is near that of
+ * floats but not the same. */
+START_TEST(halves_in_the_cache)
+{
+    struct vs_model *model = open_model(model_folder());
+    struct vs_generate_options options = options_for(5);
+    char floats_hash[65], want[65], got[65];
+    run(floats_hash, model, options, 5);
+    options.kv = VS_KV_F16;
+    run(want, model, options, 5);
+    run(got, model, options, 5);
+    ck_assert_str_eq(got, want);
+    ck_assert_str_ne(got, floats_hash);
+    size_t n, n_bytes, n_bytes_floats;
+    float *halves = first_latents(model, options, &n, &n_bytes);
+    options.kv = VS_KV_F32;
+    float *floats = first_latents(model, options, &n, &n_bytes_floats);
+    ck_assert_uint_lt(n_bytes, n_bytes_floats);
+    double error = 0, size = 0;
+    for (size_t i = 0; i < n; i++) {
+        double difference = (double)halves[i] - (double)floats[i];
+        error += difference * difference;
+        size += (double)floats[i] * (double)floats[i];
+    }
+    ck_assert_double_gt(error, 0);
+    ck_assert_double_lt(sqrt(error / size), 0x1p-9);
+    free(halves), free(floats);
+    vs_model_free(model);
+}
+END_TEST
+
 START_TEST(short_video_begins_the_long_one)
 {
     struct vs_model *model = open_model(model_folder());
@@ -290,6 +341,7 @@ END_TEST
 static void add_tests(TCase *tests)
 {
     tcase_add_test(tests, runs_repeat_and_modes_agree_before_eviction);
+    tcase_add_test(tests, halves_in_the_cache);
     tcase_add_test(tests, short_video_begins_the_long_one);
     tcase_add_test(tests, the_loop_allocates_nothing);
     tcase_add_test(tests, frames_and_chunks_cover_what_was_asked);

@@ -344,6 +344,7 @@ static struct host_settings example(void)
                                      .seed = UINT64_MAX,
                                      .noise = VS_NOISE_TORCH,
                                      .memory = VS_MEMORY_SINK,
+                                     .kv = VS_KV_F16,
                                      .window = 12,
                                      .sink = 3,
                                      .horizon = 240,
@@ -367,7 +368,7 @@ START_TEST(a_record_comes_back_to_the_bit)
     ck_assert_int_eq(host_settings_parse(&back, json, "test"), VS_OK);
     ck_assert(back.fps == settings.fps && back.seconds == settings.seconds);
     ck_assert(back.seed == settings.seed && back.noise == settings.noise);
-    ck_assert(back.memory == settings.memory && back.window == 12 && back.sink == 3);
+    ck_assert(back.memory == settings.memory && back.kv == VS_KV_F16 && back.window == 12 && back.sink == 3);
     ck_assert(back.horizon == 240 && back.width == 832 && back.height == 480);
     ck_assert_uint_eq(back.prompts.n, 2);
     ck_assert_str_eq(back.prompts.items[0].text, "caf\xc3\xa9 \"\\\n");
@@ -383,6 +384,21 @@ START_TEST(a_record_comes_back_to_the_bit)
         ck_assert((unsigned char)*c >= 0x20 && (unsigned char)*c < 0x7f);
     free(json);
     free(again);
+    host_settings_free(&settings);
+    host_settings_free(&back);
+}
+END_TEST
+
+/* Files of versions that had no choice of it. */
+START_TEST(a_record_without_kv_is_of_f32)
+{
+    struct host_settings settings = example(), back;
+    char *json = host_settings_json(&settings), *kv = strstr(json, "\"kv\":\"f16\",");
+    ck_assert_ptr_nonnull(kv);
+    memmove(kv, kv + 11, strlen(kv + 11) + 1);
+    ck_assert_int_eq(host_settings_parse(&back, json, "test"), VS_OK);
+    ck_assert_int_eq(back.kv, VS_KV_F32);
+    free(json);
     host_settings_free(&settings);
     host_settings_free(&back);
 }
@@ -437,6 +453,7 @@ static const struct {
     {"\"window\":12", "\"window\":1e3"},     {"{", "["},
     {"\"loras\":[", "\"loras\":[1,"},        {"\"scale\":0.8", "\"scale\":\"1\""},
     {"\"name\":\"style", "\"nam\":\"style"}, {"\"fingerprint\":\"", "\"fingerprint\":\"b"},
+    {"\"kv\":\"f16", "\"kv\":\"f8"},           {"\"kv\":\"f16\"", "\"kv\":16"},
 };
 
 START_TEST(a_changed_record_is_refused)
@@ -648,6 +665,7 @@ int main(void)
     suite_add_tcase(suite, texts);
     TCase *records = tcase_create("settings");
     tcase_add_test(records, a_record_comes_back_to_the_bit);
+    tcase_add_test(records, a_record_without_kv_is_of_f32);
     tcase_add_test(records, numbers_in_a_record_are_as_short_as_can_be);
     tcase_add_test(records, parameters_say_the_same_to_people);
     tcase_add_test(records, shipped_tuning_records_name_what_there_is);

@@ -143,6 +143,7 @@ static void compare_update(struct tokens *t)
     size_t n_state = t->width * update.head_dim, n_rows = update.n_rows, per_slot = 11;
     float *want = check_nans(n_state);
     memcpy(want, t->state, n_state * sizeof *want);
+    check_round(update.v, t->v, n_rows * t->width);
     vs_memory_update_ref(want, t->k, t->v, t->beta, t->alpha, &update);
     struct check_buffer k = check_upload(t->k, n_rows * t->width);
     struct vs_buffer *slots = check_ints(ring_slots, N_ENTRIES);
@@ -155,7 +156,7 @@ static void compare_update(struct tokens *t)
             float *rows =
                 ring ? scatter(host[i], n_rows, width[i], ring_slots, FIRST_SLOT, per_slot, N_SLOTS)
                      : host[i];
-            cache[i] = check_upload(rows, n_cache * width[i]);
+            cache[i] = check_upload_as(i ? VS_F32 : update.v, rows, n_cache * width[i], 67);
             if (ring)
                 free(rows);
         }
@@ -169,9 +170,10 @@ static void compare_update(struct tokens *t)
             check_ok(vs_memory_update_run_variant(check_context, i, state.span, k.span,
                                                   cache[0].span, cache[1].span, cache[2].span,
                                                   &update));
-            check_bits(&state, want, "memory update %s, slots %d, %zu tokens, D=%zu, gates %zu %zu",
-                       vs_memory_update_variant_name(i), ring, n_rows, update.head_dim,
-                       update.beta_width, update.alpha_width);
+            check_bits(&state, want,
+                       "memory update %s, %s, slots %d, %zu tokens, D=%zu, gates %zu %zu",
+                       vs_memory_update_variant_name(i), vs_dtype_info(update.v)->name, ring,
+                       n_rows, update.head_dim, update.beta_width, update.alpha_width);
             check_free(&state);
         }
         struct check_buffer state = check_upload(t->state, n_state);
@@ -196,6 +198,16 @@ START_TEST(update_equals_oracle)
             compare_update(&t);
             free_tokens(&t);
         }
+}
+END_TEST
+
+/* Values as the ring cache keeps them in half the memory. */
+START_TEST(update_of_halves_equals_oracle)
+{
+    struct tokens t = make_tokens(13, head_dims[_i], _i % 2, _i / 2 % 2);
+    t.update.v = VS_F16;
+    compare_update(&t);
+    free_tokens(&t);
 }
 END_TEST
 
@@ -353,6 +365,7 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, unit_length_equals_oracle);
     tcase_add_loop_test(tests, gates_equal_oracle, 0, 6);
     tcase_add_loop_test(tests, update_equals_oracle, 0, N_DIMS);
+    tcase_add_loop_test(tests, update_of_halves_equals_oracle, 0, N_DIMS);
     tcase_add_test(tests, update_can_be_cut);
     tcase_add_test(tests, last_token_is_remembered);
     tcase_add_test(tests, router_equals_oracle);

@@ -108,18 +108,67 @@ START_TEST(rows_go_to_their_slots)
         size_t to = (size_t)slots[1 + r / PER_SLOT] * PER_SLOT + r % PER_SLOT;
         memcpy(want + to * c, x + r * c, c * sizeof *x);
     }
-    struct check_buffer dx = check_upload(x, N_ROWS * c), out = check_upload(NULL, n);
+    struct check_buffer dx = check_upload(x, N_ROWS * c);
     struct vs_buffer *table = check_ints(slots, 4);
-    check_ok(vs_scatter_rows_run(check_context, out.span, dx.span, table, 1, PER_SLOT, N_ROWS, c));
-    check_bits(&out, want, "scatter C=%zu", c);
-    ck_assert_int_eq(
-        vs_scatter_rows_run(check_context, out.span, dx.span, table, 2, PER_SLOT, N_ROWS, c),
-        VS_ERROR_RUNTIME);
-    ck_assert_int_eq(vs_scatter_rows_run(check_context, out.span, dx.span, table, 1, 0, N_ROWS, c),
-                     VS_ERROR_RUNTIME);
+    for (int format = VS_F32; format <= VS_F16; format++) {
+        enum vs_dtype dtype = (enum vs_dtype)format;
+        struct check_buffer out = check_upload_as(dtype, NULL, n, 67);
+        check_round(dtype, want, n);
+        check_ok(vs_scatter_rows_run(check_context, out.span, dtype, dx.span, table, 1, PER_SLOT,
+                                     N_ROWS, c));
+        check_bits(&out, want, "scatter %s C=%zu", vs_dtype_info(dtype)->name, c);
+        ck_assert_int_eq(vs_scatter_rows_run(check_context, out.span, dtype, dx.span, table, 2,
+                                             PER_SLOT, N_ROWS, c),
+                         VS_ERROR_RUNTIME);
+        ck_assert_int_eq(vs_scatter_rows_run(check_context, out.span, dtype, dx.span, table, 1, 0,
+                                             N_ROWS, c),
+                         VS_ERROR_RUNTIME);
+        ck_assert_int_eq(vs_scatter_rows_run(check_context, out.span, VS_Q8_0, dx.span, table, 1,
+                                             PER_SLOT, N_ROWS, c),
+                         VS_ERROR_RUNTIME);
+        check_free(&out);
+    }
     vs_buffer_free(table);
-    check_free(&dx), check_free(&out);
+    check_free(&dx);
     free(x), free(want);
+}
+END_TEST
+
+/* What lies between two neighbouring halves goes to the nearer one, the middle to the even one; past
+ * the middle between the last half and what would be the next lies infinity. */
+START_TEST(floats_become_the_nearest_halves)
+{
+    enum { N = 65536, EXPONENT = 0x7c00, LAST = 0x7bff };
+    static const int32_t slot = 0;
+    float *half = check_nans(N), *x = check_nans(N), *want = check_nans(N);
+    uint16_t *bits = malloc(N * sizeof *bits);
+    ck_assert_ptr_nonnull(bits);
+    for (unsigned i = 0; i < N; i++)
+        bits[i] = (uint16_t)i;
+    vs_dtype_widen(half, bits, VS_F16, N);
+    struct vs_buffer *table = check_ints(&slot, 1);
+    for (int where = -1; where <= 1; where++) { /* before, at and behind the middle */
+        for (unsigned i = 0; i < N; i++) {
+            x[i] = want[i] = half[i];
+            if ((i & EXPONENT) == EXPONENT)
+                continue;
+            bool last = (i & 0x7fff) == LAST;
+            float next = last ? copysignf(65536, half[i]) : half[i + 1];
+            float middle = half[i] + (next - half[i]) / 2; /* exact */
+            x[i] = where ? nextafterf(middle, where > 0 ? copysignf(INFINITY, half[i]) : 0) : middle;
+            if (where > 0 || (where == 0 && i % 2))
+                want[i] = last ? copysignf(INFINITY, half[i]) : next;
+        }
+        struct check_buffer dx = check_upload(x, N), out = check_upload_as(VS_F16, NULL, N, 67);
+        check_ok(vs_scatter_rows_run(check_context, out.span, VS_F16, dx.span, table, 0, 1, 1, N));
+        check_bits(&out, want, "halves, %d of the middle", where);
+        check_round(VS_F16, x, N); /* the oracle's own rounding */
+        for (unsigned i = 0; i < N; i++)
+            ck_assert(x[i] == want[i] || (isnan(x[i]) && isnan(want[i])));
+        check_free(&dx), check_free(&out);
+    }
+    vs_buffer_free(table);
+    free(half), free(x), free(want), free(bits);
 }
 END_TEST
 
@@ -169,6 +218,7 @@ static void add_tests(TCase *tests)
     tcase_add_loop_test(tests, add_equals_oracle, 0, N_COUNTS);
     tcase_add_loop_test(tests, sampler_equals_oracle, 0, N_COUNTS);
     tcase_add_loop_test(tests, patches_equal_oracle, 0, 4);
+    tcase_add_test(tests, floats_become_the_nearest_halves);
     tcase_add_loop_test(tests, rows_go_to_their_slots, 0, N_COUNTS);
     tcase_add_test(tests, infinities_and_nan_are_found);
 }

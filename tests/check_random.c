@@ -156,11 +156,16 @@ const char *random_weights_name(enum random_weights kind)
 
 /* ---- Device memory and judgement ---------------------------------------------------------- */
 
-struct check_buffer *random_upload(const float *host, size_t n)
+struct check_buffer *random_upload_as(enum vs_dtype dtype, const float *host, size_t n)
 {
     ck_assert_uint_lt(n_buffers, MAX_ITEMS);
-    buffers[n_buffers] = check_upload_at(host, n, GUARD + check_random_below(20));
+    buffers[n_buffers] = check_upload_as(dtype, host, n, GUARD + check_random_below(20));
     return &buffers[n_buffers++];
+}
+
+struct check_buffer *random_upload(const float *host, size_t n)
+{
+    return random_upload_as(VS_F32, host, n);
 }
 
 const struct vs_buffer *random_upload_slots(const int32_t *slots, size_t n)

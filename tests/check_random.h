@@ -40,6 +40,7 @@ const char *random_weights_name(enum random_weights kind);
 
 /* Device memory at a random offset; host NULL: NaN. */
 struct check_buffer *random_upload(const float *host, size_t n);
+struct check_buffer *random_upload_as(enum vs_dtype dtype, const float *host, size_t n);
 const struct vs_buffer *random_upload_slots(const int32_t *slots, size_t n);
 
 /* Prints the case, before it runs. */

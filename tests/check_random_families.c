@@ -83,6 +83,7 @@ static void attention(void)
     bool has_bias = random_chance(3), has_slots = random_chance(2);
     a.q_stride = random_stride(width), a.kv_stride = random_stride(width);
     a.out_stride = random_stride(width);
+    a.kv = random_chance(3) ? VS_F16 : VS_F32;
     a.scale = random_chance(4) ? 1 : (float)(1 / sqrt((double)a.head_dim));
     a.rows_per_slot = has_slots ? random_size(80) : 0;
     size_t n_slots = has_slots ? (a.n_keys - 1) / a.rows_per_slot + 1 + check_random_below(3) : 0;
@@ -96,20 +97,24 @@ static void attention(void)
     float *bias = has_bias ? random_floats(n_bias, RANDOM_NORMAL) : NULL;
     int32_t *slots = has_slots ? random_slots(n_slots) : NULL;
     float *want = random_nans(n_out);
+    check_round(a.kv, k, n_kv), check_round(a.kv, v, n_kv);
     check_ok(vs_attention_ref(want, q, k, v, bias, slots, &a));
 
     if (has_bias)
         a.bias = random_upload(bias, n_bias)->span;
     a.slots = has_slots ? random_upload_slots(slots, n_slots) : NULL;
     RANDOM_VARIANT(variant, vs_attention, vs_attention_variant_usable(check_context, i, &a));
-    random_describe("attention %zu by %zu, %zux%zu, strides %zu %zu %zu, slots of %zu, %s%s, %s",
+    random_describe("attention %zu by %zu, %zux%zu, strides %zu %zu %zu, slots of %zu, %s, %s%s, "
+                    "%s",
                     a.n_queries, a.n_keys, a.n_heads, a.head_dim, a.q_stride, a.kv_stride,
-                    a.out_stride, a.rows_per_slot, random_kind_name(kind), has_bias ? ", bias" : "",
+                    a.out_stride, a.rows_per_slot, vs_dtype_info(a.kv)->name,
+                    random_kind_name(kind), has_bias ? ", bias" : "",
                     RANDOM_VARIANT_NAME(variant, vs_attention));
     struct check_buffer *out = random_upload(NULL, n_out);
     random_judge(vs_attention_run_variant(check_context, variant, out->span,
-                                          random_upload(q, n_q)->span, random_upload(k, n_kv)->span,
-                                          random_upload(v, n_kv)->span, &a),
+                                          random_upload(q, n_q)->span,
+                                          random_upload_as(a.kv, k, n_kv)->span,
+                                          random_upload_as(a.kv, v, n_kv)->span, &a),
                  out, want);
 }
 
@@ -238,16 +243,17 @@ static void norm(void)
 }
 
 /* Rows of the ring cache: rows of host, [n_rows, width], where slots put them; NaN elsewhere. */
-static struct vs_span upload_ring(const float *host, size_t n_rows, size_t width,
-                                  const int32_t *slots, size_t n_slots, size_t per_slot)
+static struct vs_span upload_ring(enum vs_dtype dtype, const float *host, size_t n_rows,
+                                  size_t width, const int32_t *slots, size_t n_slots,
+                                  size_t per_slot)
 {
     if (!slots)
-        return random_upload(host, n_rows * width)->span;
+        return random_upload_as(dtype, host, n_rows * width)->span;
     float *ring = random_nans(n_slots * per_slot * width);
     for (size_t row = 0; row < n_rows; row++)
         memcpy(ring + ((size_t)slots[row / per_slot] * per_slot + row % per_slot) * width,
                host + row * width, width * sizeof *ring);
-    return random_upload(ring, n_slots * per_slot * width)->span;
+    return random_upload_as(dtype, ring, n_slots * per_slot * width)->span;
 }
 
 /* Keys of unit length and gates as a model has them: decays that multiply without end would leave
@@ -260,6 +266,7 @@ static void memory_update(void)
     while ((double)(4 * u.n_rows * u.n_heads * u.head_dim * u.head_dim) > random_budget());
     size_t width = u.n_heads * u.head_dim, n = u.n_rows * width, n_state = width * u.head_dim;
     enum random_kind kind = random_kind();
+    u.v = random_chance(3) ? VS_F16 : VS_F32;
     u.beta_width = random_chance(2) ? width : u.n_heads;
     u.alpha_width = random_chance(2) ? width : u.n_heads;
     size_t n_beta = u.n_rows * u.beta_width, n_alpha = u.n_rows * u.alpha_width, variant;
@@ -273,6 +280,7 @@ static void memory_update(void)
     vs_unit_ref(k, k, u.n_rows * u.n_heads, u.head_dim, 1e-6f);
     vs_gates_ref(beta, alpha, beta, alpha, a_log, u.n_rows, u.beta_width, u.alpha_width);
     memcpy(want, state, n_state * sizeof *want);
+    check_round(u.v, v, n);
     vs_memory_update_ref(want, k, v, beta, alpha, &u);
 
     int32_t *slots = NULL, *entries;
@@ -289,15 +297,17 @@ static void memory_update(void)
     RANDOM_VARIANT(variant, vs_memory_update,
                    vs_memory_update_variant_usable(check_context, i, &u));
     random_describe("memory update, %zu tokens, %zux%zu, gates %zu %zu, slots of %zu from %zu, %s, "
-                    "%s",
+                    "%s, %s",
                     u.n_rows, u.n_heads, u.head_dim, u.beta_width, u.alpha_width, u.rows_per_slot,
-                    u.first_slot, random_kind_name(kind),
+                    u.first_slot, vs_dtype_info(u.v)->name, random_kind_name(kind),
                     RANDOM_VARIANT_NAME(variant, vs_memory_update));
     random_judge(vs_memory_update_run_variant(
                      check_context, variant, out->span, random_upload(k, n)->span,
-                     upload_ring(v, u.n_rows, width, slots, n_slots, u.rows_per_slot),
-                     upload_ring(beta, u.n_rows, u.beta_width, slots, n_slots, u.rows_per_slot),
-                     upload_ring(alpha, u.n_rows, u.alpha_width, slots, n_slots, u.rows_per_slot),
+                     upload_ring(u.v, v, u.n_rows, width, slots, n_slots, u.rows_per_slot),
+                     upload_ring(VS_F32, beta, u.n_rows, u.beta_width, slots, n_slots,
+                                 u.rows_per_slot),
+                     upload_ring(VS_F32, alpha, u.n_rows, u.alpha_width, slots, n_slots,
+                                 u.rows_per_slot),
                      &u),
                  out, want);
 }

@@ -207,6 +207,78 @@ START_TEST(slots_scatter_and_gather)
 }
 END_TEST
 
+/* Every finite half comes out as the float it is: a turn of nothing. */
+START_TEST(halves_are_widened_exactly)
+{
+    enum { N = 65536, OFFSET = 67, EXPONENT = 0x7c00, ONE = 0x3c00 };
+    const float still[] = {1, 0};
+    struct vs_rope rope = {
+        .shape = {.head_dim = 2, .n_frames = 1, .grid_rows = 1, .grid_columns = N / 2},
+        .n_heads = 1,
+        .in = VS_F16};
+    uint16_t *halves = malloc(N * sizeof *halves);
+    float *want = check_nans(N);
+    ck_assert_ptr_nonnull(halves);
+    for (unsigned i = 0; i < N; i++)
+        halves[i] = (uint16_t)((i & EXPONENT) == EXPONENT ? ONE : i);
+    vs_dtype_widen(want, halves, VS_F16, N);
+    struct check_buffer table = check_upload(still, 2);
+    struct check_buffer x = check_upload_as(VS_F16, want, N, OFFSET), out = check_upload(NULL, N);
+    for (size_t i = 0; vs_rope_variant_name(i); i++)
+        if (vs_rope_variant_usable(check_context, i)) {
+            check_ok(vs_rope_run_variant(check_context, i, out.span, x.span, table.span, &rope));
+            check_bits(&out, want, "halves widened, %s", vs_rope_variant_name(i));
+        }
+    check_free(&table), check_free(&x), check_free(&out);
+    free(halves), free(want);
+}
+END_TEST
+
+/* Halves in, out and in place, as the ring cache keeps keys: rounded once, widened exactly. */
+START_TEST(halves_equal_oracle)
+{
+    enum { OFFSET = 67 };
+    static const enum vs_dtype formats[][2] = {
+        {VS_F32, VS_F16}, {VS_F16, VS_F32}, {VS_F16, VS_F16}};
+    struct vs_rope rope = {.shape = shapes[_i], .n_heads = N_HEADS, .eps = 1e-6f};
+    size_t width = N_HEADS * rope.shape.head_dim, n = n_tokens(&rope.shape) * width;
+    float *table = make_table(&rope.shape, false), *want = check_nans(n);
+    float *weight = check_floats(width, 1);
+    struct check_buffer dt = check_upload(table, vs_rope_table_size(&rope.shape));
+    struct check_buffer dw = check_upload(weight, width);
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+        float *x = check_floats(n, 2), *turned = x, *normed = check_nans(n);
+        rope.in = formats[i][0], rope.out = formats[i][1], rope.backwards = i % 2;
+        check_round(rope.in, x, n);
+        rope.norm_weight = rope.in == VS_F32 ? dw.span : (struct vs_span){0};
+        if (rope.in == VS_F32) { /* as keys come into the cache */
+            vs_rmsnorm_ref(normed, x, weight, n / width, width, rope.eps);
+            turned = normed;
+        }
+        vs_rope_ref(want, turned, table, &rope);
+        check_round(rope.out, want, n);
+        for (size_t v = 0; vs_rope_variant_name(v); v++) {
+            if (!vs_rope_variant_usable(check_context, v))
+                continue;
+            struct check_buffer dx = check_upload_as(rope.in, x, n, OFFSET);
+            struct check_buffer out = check_upload_as(rope.out, NULL, n, OFFSET);
+            check_ok(vs_rope_run_variant(check_context, v, out.span, dx.span, dt.span, &rope));
+            check_bits(&out, want, "rope %s, %s to %s D=%zu", vs_rope_variant_name(v),
+                       vs_dtype_info(rope.in)->name, vs_dtype_info(rope.out)->name,
+                       rope.shape.head_dim);
+            if (rope.in == rope.out) {
+                check_ok(vs_rope_run_variant(check_context, v, dx.span, dx.span, dt.span, &rope));
+                check_bits(&dx, want, "rope of halves in place D=%zu", rope.shape.head_dim);
+            }
+            check_free(&dx), check_free(&out);
+        }
+        free(x), free(normed);
+    }
+    check_free(&dt), check_free(&dw);
+    free(table), free(want), free(weight);
+}
+END_TEST
+
 START_TEST(bad_arguments_are_refused)
 {
     struct vs_rope good = {.shape = {24, 2, 3, 4}, .n_heads = 2};
@@ -214,7 +286,7 @@ START_TEST(bad_arguments_are_refused)
     struct check_buffer x = check_upload(NULL, n), out = check_upload(NULL, n);
     struct check_buffer table = check_upload(NULL, vs_rope_table_size(&good.shape));
     struct vs_buffer *slots = check_ints((const int32_t[]){0, 1}, 2);
-    struct vs_rope bad[] = {good, good, good, good, good, good, good, good};
+    struct vs_rope bad[] = {good, good, good, good, good, good, good, good, good, good};
     bad[0].shape.head_dim = 23;
     bad[1].shape.n_frames = 100;
     bad[2].shape.grid_rows = SIZE_MAX / 2;
@@ -226,6 +298,9 @@ START_TEST(bad_arguments_are_refused)
     bad[6].norm_weight = (struct vs_span){x.span.buffer, SIZE_MAX};
     bad[7].norm_weight = x.span;
     bad[7].normed = table.span; /* too small */
+    bad[8].out = VS_I16;
+    bad[9].in = VS_F16; /* of which there is no norm */
+    bad[9].norm_weight = x.span;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         ck_assert_msg(vs_rope_run(check_context, out.span, x.span, table.span, &bad[i]) ==
                           VS_ERROR_RUNTIME,
@@ -242,6 +317,8 @@ static void add_tests(TCase *tests)
     tcase_add_loop_test(tests, kernels_equal_oracle, 0, N_SHAPES);
     tcase_add_loop_test(tests, norm_and_turn_equal_both_oracles, 0, N_SHAPES);
     tcase_add_loop_test(tests, slots_scatter_and_gather, 0, 2 * N_SHAPES);
+    tcase_add_test(tests, halves_are_widened_exactly);
+    tcase_add_loop_test(tests, halves_equal_oracle, 0, N_SHAPES);
     tcase_add_test(tests, bad_arguments_are_refused);
 }
 

@@ -75,6 +75,11 @@ if [ -n "$films" ]; then
     check "replay of the film gives the film" cmp a.mp4 a-replay.mp4
 fi
 sed 's/"model":"[0-9a-f]\{8\}/"model":"00000000/' a.png >other.png
+check "halves in the cache" exits 0 generate --seconds 0.1 --seed 8 -q --kv f16 -o half.png
+check "floats in the cache" exits 0 generate --seconds 0.1 --seed 8 -q --kv f32 -o float.png
+check "halves make another video" differ half.png float.png
+check "replay knows of halves" exits 0 "$program" replay -m "$model" half.png -q -o half2.png
+check "replay with halves gives the sheet" cmp half.png half2.png
 check "a damaged record is refused" fails 2 "other.png" "$program" replay -m "$model" other.png -o x
 check "nothing was made from it" [ ! -e x ]
 

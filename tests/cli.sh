@@ -62,6 +62,7 @@ for value in 96 96x 97x64 96x60 0x0 96x64x3 96X64 99999999999x16; do
     check "--size $value" usage "--size '$value'" $g -p x -o out --size "$value"
 done
 check "--memory" usage "hybrid|sink|window|full" $g -p x -o out --memory all
+check "--kv" usage "f32|f16" $g -p x -o out --kv f8
 check "--noise" usage "philox|torch" $g -p x -o out --noise white
 check "--progress" usage "auto|plain|json|none" $g -p x -o out --progress loud
 check "--window 0" usage "--window" $g -p x -o out --window 0

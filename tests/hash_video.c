@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * hash_video.c - one video, as two hashes: `hash-video MODEL SECONDS MEMORY...` prints for each
- * memory (window, sink, hybrid) a line `MEMORY SECONDS latents SHA-256 rgb SHA-256`.
+ * memory (window, sink, hybrid; hybrid-f16, with keys and values in halves) a line
+ * `MEMORY SECONDS latents SHA-256 rgb SHA-256`.
  *
  * Latents are hashed canonicalised (-0 is +0, all NaN are one), pixels as bytes; what a PNG or mp4
  * file holds depends on zlib and encoders. A library user's program: it sees videossm.h alone, and
@@ -25,7 +26,8 @@ static int complain(void)
 }
 
 static enum vs_status hash_video(struct vs_context *context, const struct vs_model *model,
-                                 double seconds, const char *name, enum vs_memory_mode memory)
+                                 double seconds, const char *name, enum vs_memory_mode memory,
+                                 enum vs_kv kv)
 {
     const struct vs_video_info *info;
     struct vs_generate_options options;
@@ -41,6 +43,7 @@ static enum vs_status hash_video(struct vs_context *context, const struct vs_mod
     options.seconds = seconds;
     options.seed = 7;
     options.memory = memory;
+    options.kv = kv;
     enum vs_status status = vs_generator_create(&generator, context, model, &options);
     if (status != VS_OK)
         return status;
@@ -65,12 +68,17 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         enum vs_memory_mode memory;
-    } modes[] = {{"window", VS_MEMORY_WINDOW}, {"sink", VS_MEMORY_SINK}, {"hybrid", VS_MEMORY_HYBRID}};
+        enum vs_kv kv;
+    } modes[] = {{"window", VS_MEMORY_WINDOW, VS_KV_F32},
+                 {"sink", VS_MEMORY_SINK, VS_KV_F32},
+                 {"hybrid", VS_MEMORY_HYBRID, VS_KV_F32},
+                 {"hybrid-f16", VS_MEMORY_HYBRID, VS_KV_F16}};
+    const size_t n_modes = sizeof modes / sizeof *modes;
     struct vs_context *context = NULL;
     struct vs_model *model = NULL;
     int code = EXIT_SUCCESS;
     if (argc < 4) {
-        fprintf(stderr, "usage: hash-video MODEL SECONDS window|sink|hybrid...\n");
+        fprintf(stderr, "usage: hash-video MODEL SECONDS window|sink|hybrid|hybrid-f16...\n");
         return VS_ERROR_USAGE;
     }
     struct vs_model_files files = {.folder = argv[1]};
@@ -80,12 +88,13 @@ int main(int argc, char **argv)
         code = complain();
     for (int i = 3; i < argc && code == EXIT_SUCCESS; i++) {
         size_t m = 0;
-        while (m < 3 && strcmp(argv[i], modes[m].name) != 0)
+        while (m < n_modes && strcmp(argv[i], modes[m].name) != 0)
             m++;
-        if (m == 3) {
+        if (m == n_modes) {
             fprintf(stderr, "hash-video: no memory is called '%s'\n", argv[i]);
             code = VS_ERROR_USAGE;
-        } else if (hash_video(context, model, seconds, argv[i], modes[m].memory) != VS_OK) {
+        } else if (hash_video(context, model, seconds, argv[i], modes[m].memory,
+                              modes[m].kv) != VS_OK) {
             code = complain();
         }
     }

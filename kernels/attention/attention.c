@@ -51,7 +51,8 @@ static bool fits_stack(const struct variant *variant, const struct vs_attention 
 {
     enum { P_ROWS = 80 };
     size_t row_bytes = LANES * variant->n_block * sizeof(float);
-    size_t values_bytes = 64 * (attention->head_dim + 16) * sizeof(float);
+    size_t n_copied = attention->kv == VS_F32 ? 64 : P_ROWS;
+    size_t values_bytes = n_copied * (attention->head_dim + 16) * sizeof(float);
     return (2 * attention->head_dim + P_ROWS) * row_bytes + values_bytes <= max_private_bytes;
 }
 
@@ -84,9 +85,10 @@ static size_t n_blocks(const struct variant *variant, size_t n_queries)
     return n_queries / block + (n_queries % block != 0);
 }
 
-uint64_t vs_attention_tuning_key(size_t n_heads, size_t n_queries, size_t n_keys, size_t head_dim)
+uint64_t vs_attention_tuning_key(enum vs_dtype kv, size_t n_heads, size_t n_queries, size_t n_keys,
+                                 size_t head_dim)
 {
-    return vs_variant_key(VS_TUNED_ATTENTION, 0, n_heads, n_queries, n_keys, head_dim);
+    return vs_variant_key(VS_TUNED_ATTENTION, (unsigned)kv, n_heads, n_queries, n_keys, head_dim);
 }
 
 /* GPUs: large blocks read keys and values less often, but few of them leave compute units idle; and
@@ -113,8 +115,9 @@ size_t vs_attention_variant_chosen(const struct vs_context *context,
     bool wide = vector_width >= LANES;
     size_t best = PLAIN, best_lanes = 0, tuned;
     if (vs_choice_get(context,
-                      vs_attention_tuning_key(attention->n_heads, attention->n_queries,
-                                              attention->n_keys, attention->head_dim),
+                      vs_attention_tuning_key(attention->kv, attention->n_heads,
+                                              attention->n_queries, attention->n_keys,
+                                              attention->head_dim),
                       &tuned) &&
         vs_attention_variant_usable(context, tuned, attention))
         return tuned;
@@ -140,7 +143,7 @@ size_t vs_attention_variant_chosen(const struct vs_context *context,
 
 /* rows of [N, D] every stride elements: elements from the first to the end of the last. */
 static enum vs_status check_rows(struct vs_span span, size_t n_rows, size_t stride, size_t width,
-                                 const char *what)
+                                 enum vs_dtype dtype, const char *what)
 {
     size_t n;
     if (stride < width)
@@ -149,7 +152,7 @@ static enum vs_status check_rows(struct vs_span span, size_t n_rows, size_t stri
     if (!vs_mul_ok(n_rows - 1, stride, &n) || !vs_add_ok(n, width, &n))
         return vs_fail(VS_ERROR_RUNTIME, "%s: %zu rows every %zu elements are too many", what,
                        n_rows, stride);
-    return vs_span_check(span, 1, n, what);
+    return vs_span_check_cells(span, 1, n, vs_dtype_info(dtype)->n_bytes, what);
 }
 
 static enum vs_status check(const struct vs_attention *a, struct vs_span out, struct vs_span q,
@@ -168,13 +171,15 @@ static enum vs_status check(const struct vs_attention *a, struct vs_span out, st
                        "many",
                        a->n_heads, a->n_queries, a->n_keys);
     size_t width = a->n_heads * a->head_dim;
-    VS_TRY(check_rows(q, a->n_queries, a->q_stride, width, "attention: queries"));
-    VS_TRY(check_rows(out, a->n_queries, a->out_stride, width, "attention: output"));
+    VS_TRY(check_rows(q, a->n_queries, a->q_stride, width, VS_F32, "attention: queries"));
+    VS_TRY(check_rows(out, a->n_queries, a->out_stride, width, VS_F32, "attention: output"));
     if (a->bias.buffer)
         VS_TRY(vs_span_check(a->bias, a->n_heads, a->n_queries + a->n_keys - 1, "attention: bias"));
     /* With slots the rows lie anywhere in the ring; it must at least hold one. */
-    VS_TRY(check_rows(k, a->slots ? 1 : a->n_keys, a->kv_stride, width, "attention: keys"));
-    VS_TRY(check_rows(v, a->slots ? 1 : a->n_keys, a->kv_stride, width, "attention: values"));
+    size_t n_rows = a->slots ? 1 : a->n_keys;
+    VS_TRY(vs_dtype_check_kv(a->kv, "attention: keys and values"));
+    VS_TRY(check_rows(k, n_rows, a->kv_stride, width, a->kv, "attention: keys"));
+    VS_TRY(check_rows(v, n_rows, a->kv_stride, width, a->kv, "attention: values"));
     if (a->slots) {
         size_t per_slot = a->rows_per_slot;
         size_t n_slots = per_slot ? (a->n_keys - 1) / per_slot + 1 : SIZE_MAX;
@@ -207,13 +212,15 @@ enum vs_status vs_attention_run_variant(struct vs_context *context, size_t index
     const struct variant *variant = &variants[index];
     struct vs_launch launch;
     bool group = !variant->n_vectors;
+    const char *halves = a.kv == VS_F16 ? " -DVS_KV=1" : "";
     if (group)
         vs_launch_begin(&launch, context, &vs_source_attention_group, variant->kernel,
-                        "-DVS_STRIPS=%zu -DVS_ROWS=%zu", n_strips(a.head_dim), variant->n_block);
+                        "-DVS_STRIPS=%zu -DVS_ROWS=%zu%s", n_strips(a.head_dim), variant->n_block,
+                        halves);
     else
         vs_launch_begin(&launch, context, &vs_source_attention, variant->kernel,
-                        "-DVS_HEAD_DIM=%zu -DVS_BLOCK=%zu -DVS_VECTORS=%zu -DVS_ROWS=%zu",
-                        a.head_dim, variant->n_block, variant->n_vectors, variant->n_rows);
+                        "-DVS_HEAD_DIM=%zu -DVS_BLOCK=%zu -DVS_VECTORS=%zu -DVS_ROWS=%zu%s",
+                        a.head_dim, variant->n_block, variant->n_vectors, variant->n_rows, halves);
     vs_launch_span(&launch, out);
     vs_launch_span(&launch, q);
     vs_launch_span(&launch, k);
@@ -229,7 +236,9 @@ enum vs_status vs_attention_run_variant(struct vs_context *context, size_t index
     vs_launch_float(&launch, a.scale);
     if (group)
         vs_launch_int(&launch, (int)a.head_dim);
-    vs_launch_bytes(&launch, 8.0 * ((double)a.n_queries + (double)a.n_keys) * (double)width);
+    vs_launch_bytes(&launch, 8.0 * (double)a.n_queries * (double)width +
+                                 2.0 * (double)vs_dtype_info(a.kv)->n_bytes * (double)a.n_keys *
+                                     (double)width);
     double flops = 4.0 * (double)a.n_queries * (double)a.n_keys * (double)width;
     if (index == PLAIN)
         return vs_launch_run(&launch, 2, (size_t[]){a.n_heads, a.n_queries}, NULL, flops);

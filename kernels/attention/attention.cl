@@ -18,9 +18,10 @@
  * Parameters  VS_HEAD_DIM 1.. (32): D.
  *             VS_BLOCK 1..6 (1): vectors of 16 queries that share the reading of a tile.
  *             VS_VECTORS divisor of VS_BLOCK (1) and VS_ROWS 1..16 (6): register tile of
- *             VS_ROWS keys (or channels) x VS_VECTORS vectors of queries
- * Limits      n_keys > 0. attention_tile keeps 128 * VS_BLOCK * (D + 40) + 256 * (D + 16) bytes of
- *             private memory, which must fit a thread's stack. */
+ *             VS_ROWS keys (or channels) x VS_VECTORS vectors of queries.
+ *             VS_KV 0 float, 1 half (0): elements of k and v
+ * Limits      n_keys > 0. attention_tile keeps 128 * VS_BLOCK * (D + 40) + 320 * (D + 16) bytes of
+ *             private memory at most, which must fit a thread's stack. */
 #pragma OPENCL FP_CONTRACT OFF
 
 #ifndef VS_HEAD_DIM
@@ -35,11 +36,15 @@
 #ifndef VS_ROWS
 #define VS_ROWS 6
 #endif
+#ifndef VS_KV
+#define VS_KV 0
+#endif
 
 #define VM_WIDTH 1
 #include "common/vmath.h"
 #define VM_WIDTH 16
 #include "common/vmath.h"
+#include "common/cell.clh"
 
 #define TILE 64
 #define DOT_BLOCK 256
@@ -60,13 +65,13 @@ static void find_rows(ulong *row, int n_rows, ulong first, int n, __global const
 
 /* ---- plain -------------------------------------------------------------------------------- */
 
-static float dot_key(const float *query, __global const float *key)
+static float dot_key(const float *query, __global const VS_CELL(VS_KV) *key)
 {
     float total = 0.0f;
     for (int block = 0; block < VS_HEAD_DIM; block += DOT_BLOCK) {
         float chain = 0.0f;
         for (int d = block; d < VS_HEAD_DIM && d < block + DOT_BLOCK; d++)
-            chain = fma(query[d], key[d], chain);
+            chain = fma(query[d], VS_GET(VS_KV, key, d), chain);
         total = total + chain;
     }
     return total;
@@ -74,8 +79,8 @@ static float dot_key(const float *query, __global const float *key)
 
 __kernel void attention_plain(__global float *restrict out, ulong out_offset,
                               __global const float *restrict q, ulong q_offset,
-                              __global const float *restrict k, ulong k_offset,
-                              __global const float *restrict v, ulong v_offset,
+                              __global const VS_CELL(VS_KV) *restrict k, ulong k_offset,
+                              __global const VS_CELL(VS_KV) *restrict v, ulong v_offset,
                               __global const float *restrict bias, ulong bias_offset,
                               __global const int *restrict slots, ulong rows_per_slot,
                               ulong n_queries, ulong n_keys, ulong q_stride, ulong kv_stride,
@@ -112,7 +117,7 @@ __kernel void attention_plain(__global float *restrict out, ulong out_offset,
         for (int d = 0; d < VS_HEAD_DIM; d++) {
             float chain = 0.0f;
             for (int j = 0; j < n; j++)
-                chain = fma(p[j], v[row[j] + d], chain);
+                chain = fma(p[j], VS_GET(VS_KV, v, row[j] + d), chain);
             acc[d] = fma(acc[d], decay, chain);
         }
         for (int half_size = TILE / 2; half_size > 0; half_size /= 2)
@@ -137,19 +142,31 @@ __kernel void attention_plain(__global float *restrict out, ulong out_offset,
 #define N_GROUPS ((VS_HEAD_DIM + VS_ROWS - 1) / VS_ROWS)
 #define GROUP ((VS_HEAD_DIM + N_GROUPS - 1) / N_GROUPS)
 #define N_LARGE (VS_HEAD_DIM - N_GROUPS * (GROUP - 1))
-/* Rows of the copied values lie an odd number of cache lines apart. */
+/* Rows of copied keys and values lie an odd number of cache lines apart. */
 #define V_STRIDE ((VS_HEAD_DIM + 15) / 32 * 32 + 16)
+/* Halves are widened once for all queries of a block: keys where their tile's values go later. */
+#if VS_KV
+#define N_COPIED P_ROWS
+#define KEY_SPACE
+#define KEYS values
+#define KEY_ROWS copied_row
+#else
+#define N_COPIED TILE
+#define KEY_SPACE __global
+#define KEYS k
+#define KEY_ROWS row
+#endif
 
-/* Asks for rows of D floats ahead of their use: rows of a cache lie too far apart for a processor to
+/* Asks for rows of D elements ahead of their use: rows of a cache lie too far apart for a processor to
  * foresee. Tiles are for CPUs, where all memory is one; without the builtin nothing is lost but
  * time. */
-static inline void prefetch_row(__global const float *row)
+static inline void prefetch_row(__global const VS_CELL(VS_KV) *row)
 {
 #ifdef __has_builtin
 /* A tile; GPUs may not know it, interpreters define VS_NO_PREFETCH. */
 #if __has_builtin(__builtin_prefetch) && VS_ROWS > 1 && !defined(VS_NO_PREFETCH)
 #pragma unroll
-    for (int d = 0; d < VS_HEAD_DIM; d += 16)
+    for (int d = 0; d < VS_HEAD_DIM; d += VS_KV ? 32 : 16)
         __builtin_prefetch((const void *)(ulong)(row + d), 0, 2);
 #endif
 #endif
@@ -158,9 +175,23 @@ static inline void prefetch_row(__global const float *row)
 /* Private arrays hold N_PARTS parts one after the other, each of rows of VS_VECTORS vectors whose
  * lanes are queries. The functions work on one part. */
 
+static inline void copy_row(float *to, __global const VS_CELL(VS_KV) *from)
+{
+#if VS_KV
+    int d = 0;
+    for (; d + 16 <= VS_HEAD_DIM; d += 16)
+        vstore16(vload_half16(0, from + d), 0, to + d);
+    for (; d < VS_HEAD_DIM; d++)
+        to[d] = vload_half(d, from);
+#else
+    for (int d = 0; d < VS_HEAD_DIM; d++)
+        to[d] = from[d];
+#endif
+}
+
 /* p[j] = dot(query, k[row[j] ...]) for VS_ROWS keys j. */
 static inline void score_keys(float16 *p, const float16 *query,
-                              __global const float *restrict k, const ulong *row)
+                              KEY_SPACE const float *restrict k, const ulong *row)
 {
     for (int block = 0; block < VS_HEAD_DIM; block += DOT_BLOCK) {
         float16 chain[VS_ROWS][VS_VECTORS];
@@ -262,8 +293,8 @@ ADD_VALUES(add_fewer_values, GROUP - 1)
 
 __kernel void attention_tile(__global float *restrict out, ulong out_offset,
                              __global const float *restrict q, ulong q_offset,
-                             __global const float *restrict k, ulong k_offset,
-                             __global const float *restrict v, ulong v_offset,
+                             __global const VS_CELL(VS_KV) *restrict k, ulong k_offset,
+                             __global const VS_CELL(VS_KV) *restrict v, ulong v_offset,
                              __global const float *restrict bias, ulong bias_offset,
                              __global const int *restrict slots, ulong rows_per_slot,
                              ulong n_queries, ulong n_keys, ulong q_stride, ulong kv_stride,
@@ -281,7 +312,7 @@ __kernel void attention_tile(__global float *restrict out, ulong out_offset,
     float16 query[N_PARTS][VS_HEAD_DIM * VS_VECTORS], acc[N_PARTS][VS_HEAD_DIM * VS_VECTORS];
     float16 p[N_PARTS][P_ROWS * VS_VECTORS];
     float16 max_score[VS_BLOCK], sum[VS_BLOCK], decay[VS_BLOCK];
-    float values[TILE * V_STRIDE]; /* rows of a cache lie too far apart to stay in L1 */
+    float values[N_COPIED * V_STRIDE]; /* rows of a cache lie too far apart to stay in L1 */
     for (int part = 0; part < N_PARTS; part++)
         for (int i = 0; i < VS_HEAD_DIM * VS_VECTORS; i++)
             query[part][i] = acc[part][i] = 0.0f;
@@ -295,6 +326,11 @@ __kernel void attention_tile(__global float *restrict out, ulong out_offset,
             lanes[d * PART_LANES] = q[lane * q_stride + d] * scale;
     }
 
+#if VS_KV
+    ulong copied_row[P_ROWS];
+    for (int j = 0; j < P_ROWS; j++)
+        copied_row[j] = j * V_STRIDE;
+#endif
     ulong row[P_ROWS];
     find_rows(row, P_ROWS, 0, (int)min((ulong)TILE, n_keys), slots, rows_per_slot, kv_stride);
     for (ulong first = 0; first < n_keys; first += TILE) {
@@ -302,8 +338,12 @@ __kernel void attention_tile(__global float *restrict out, ulong out_offset,
         for (int j = 0; j < n; j += VS_ROWS) {
             for (int i = 0; i < VS_ROWS; i++)
                 prefetch_row(v + row[j + i]);
+#if VS_KV
+            for (int i = j; i < j + VS_ROWS; i++)
+                copy_row(values + i * V_STRIDE, k + row[i]);
+#endif
             for (int part = 0; part < N_PARTS; part++)
-                score_keys(p[part] + j * VS_VECTORS, query[part], k, row + j);
+                score_keys(p[part] + j * VS_VECTORS, query[part], KEYS, KEY_ROWS + j);
         }
         if (bias)
             for (int part = 0; part * PART_LANES < n_lanes; part++)
@@ -314,8 +354,7 @@ __kernel void attention_tile(__global float *restrict out, ulong out_offset,
         for (int i = 0; i < VS_BLOCK; i++)
             decay[i] = softmax_tile(p[i / VS_VECTORS] + i % VS_VECTORS, n, &max_score[i], &sum[i]);
         for (int j = 0; j < n; j++)
-            for (int d = 0; d < VS_HEAD_DIM; d++)
-                values[j * V_STRIDE + d] = v[row[j] + d];
+            copy_row(values + j * V_STRIDE, v + row[j]);
         if (first + TILE < n_keys)
             find_rows(row, P_ROWS, first + TILE, (int)min((ulong)TILE, n_keys - first - TILE),
                       slots, rows_per_slot, kv_stride);

@@ -12,6 +12,7 @@
 #define VS_KERNELS_ATTENTION_ATTENTION_H
 
 #include "cl/buffer.h"
+#include "kernels/convert/dtype.h"
 
 struct vs_attention {
     size_t n_queries, n_keys, n_heads, head_dim;
@@ -25,6 +26,9 @@ struct vs_attention {
      * j % rows_per_slot of k and v. slots: int32 buffer; NULL: rows are contiguous. */
     const struct vs_buffer *slots;
     size_t rows_per_slot;
+    /* Format of k and v, F32 or F16, in whose elements their spans and stride count. Halves are
+     * widened exactly, so the contract is that of the widened values. */
+    enum vs_dtype kv;
 };
 
 /* out [n_queries, N, D] (out_stride) from q, k, v of the same form. out must not overlap inputs.
@@ -37,14 +41,17 @@ VS_CHECK enum vs_status vs_attention_run(struct vs_context *context, struct vs_s
 const char *vs_attention_variant_name(size_t variant);
 bool vs_attention_variant_usable(const struct vs_context *context, size_t variant,
                                  const struct vs_attention *attention);
-uint64_t vs_attention_tuning_key(size_t n_heads, size_t n_queries, size_t n_keys, size_t head_dim);
-size_t vs_attention_variant_chosen(const struct vs_context *context, const struct vs_attention *attention);
+uint64_t vs_attention_tuning_key(enum vs_dtype kv, size_t n_heads, size_t n_queries, size_t n_keys,
+                                 size_t head_dim);
+size_t vs_attention_variant_chosen(const struct vs_context *context,
+                                   const struct vs_attention *attention);
 VS_CHECK enum vs_status vs_attention_run_variant(struct vs_context *context, size_t variant,
                                                  struct vs_span out, struct vs_span q,
                                                  struct vs_span k, struct vs_span v,
                                                  const struct vs_attention *attention);
 
-/* The oracle; bias and slots are host arrays or NULL and stand in place of the struct's. */
+/* The oracle; bias and slots are host arrays or NULL and stand in place of the struct's. k and v
+ * are float32, already widened. */
 VS_CHECK enum vs_status vs_attention_ref(float *out, const float *q, const float *k, const float *v,
                                          const float *bias, const int32_t *slots,
                                          const struct vs_attention *attention);

@@ -18,6 +18,7 @@
  *             that are multiplied in (a chain is never -0, so no bit changes).
  * Parameters  VS_STRIPS 1.. (2): ceil(D / 64).
  *             VS_ROWS 1, 2 or 4 (4): queries of an item. Local memory at 4: 28 KiB.
+ *             VS_KV 0 float, 1 half (0): elements of k and v.
  * Limits      n_keys > 0. An item keeps 4 * VS_ROWS * VS_STRIPS sums twice in registers. D is an
  *             argument: loops of a length that Intel's compiler knows are unrolled, and hundreds of
  *             addresses kept in registers. */
@@ -29,9 +30,13 @@
 #ifndef VS_ROWS
 #define VS_ROWS 4
 #endif
+#ifndef VS_KV
+#define VS_KV 0
+#endif
 
 #define VM_WIDTH 1
 #include "common/vmath.h"
+#include "common/cell.clh"
 #include "common/registers.clh"
 
 #define FIRST_MAX -1e30f
@@ -58,9 +63,9 @@ enum {
 
 /* Slice d of the group's queries, scaled, and of the tile's keys: channel item % SLICE of every
  * 16th row. Queries past the last, `last`, repeat it; they are computed but never stored. */
-static void load_scores(float *x, float *y, uint item, uint d, uint head_dim,
+static void load_scores(float *x, VS_RAW(VS_KV) *y, uint item, uint d, uint head_dim,
                         __global const float *q, uint last, ulong q_stride, float scale,
-                        __global const float *k, __local const ulong *key_row)
+                        __global const VS_RAW(VS_KV) *k, __local const ulong *key_row)
 {
     const bool exists = d + item % SLICE < head_dim;
     d = exists ? d + item % SLICE : d;
@@ -72,21 +77,21 @@ static void load_scores(float *x, float *y, uint item, uint d, uint head_dim,
 #pragma unroll
     for (uint i = 0; i < KEY_PARTS; i++) {
         y[i] = k[key_row[item / SLICE + i * SLICE] + d];
-        y[i] = exists ? y[i] : 0.0f;
+        y[i] = exists ? y[i] : 0;
     }
 }
 
 /* Values of KEYS keys from `first` on: channel item % STRIP of each strip, of every 4th key. They
  * are zeros past the tile's n keys: weights there are zero, but zero times infinity is not. */
-static void load_values(float *y, uint item, uint head_dim, uint first, __global const float *v,
-                        __local const ulong *key_row, uint n)
+static void load_values(VS_RAW(VS_KV) *y, uint item, uint head_dim, uint first,
+                        __global const VS_RAW(VS_KV) *v, __local const ulong *key_row, uint n)
 {
 #pragma unroll
     for (uint i = 0; i < VALUE_PARTS; i++) {
         const uint d = i % VS_STRIPS * STRIP + item % STRIP;
         const uint key = first + i / VS_STRIPS * (ITEMS / STRIP) + item / STRIP;
         y[i] = v[key_row[key] + (d < head_dim ? d : 0)];
-        y[i] = d < head_dim && key < n ? y[i] : 0.0f;
+        y[i] = d < head_dim && key < n ? y[i] : 0;
     }
 }
 
@@ -108,8 +113,8 @@ static float sum16(__local const float *x)
 
 VS_MANY_REGISTERS __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
 attention_group(__global float *restrict out, ulong out_offset, __global const float *restrict q,
-                ulong q_offset, __global const float *restrict k, ulong k_offset,
-                __global const float *restrict v, ulong v_offset,
+                ulong q_offset, __global const VS_RAW(VS_KV) *restrict k, ulong k_offset,
+                __global const VS_RAW(VS_KV) *restrict v, ulong v_offset,
                 __global const float *restrict bias, ulong bias_offset,
                 __global const int *restrict slots, ulong rows_per_slot, ulong n_queries,
                 ulong n_keys, ulong q_stride, ulong kv_stride, ulong out_stride, float scale,
@@ -142,7 +147,8 @@ attention_group(__global float *restrict out, ulong out_offset, __global const f
 
     for (ulong first = 0; first < n_keys; first += TILE) {
         const uint n = (uint)min((ulong)TILE, n_keys - first);
-        float next_x[VS_ROWS], next_y[MAX_PARTS], score[VS_ROWS][4];
+        VS_RAW(VS_KV) next_y[MAX_PARTS];
+        float next_x[VS_ROWS], score[VS_ROWS][4];
         if (item < TILE) {
             ulong key = first + min(item, n - 1);
             if (slots)
@@ -174,7 +180,8 @@ attention_group(__global float *restrict out, ulong out_offset, __global const f
                     x_slice[(item / SLICE + i * SLICE) * SLICE_PITCH + item % SLICE] = next_x[i];
 #pragma unroll
                 for (uint i = 0; i < KEY_PARTS; i++)
-                    y_slice[(item / SLICE + i * SLICE) * SLICE_PITCH + item % SLICE] = next_y[i];
+                    y_slice[(item / SLICE + i * SLICE) * SLICE_PITCH + item % SLICE] =
+                        VS_WIDEN(VS_KV, next_y[i]);
                 barrier(CLK_LOCAL_MEM_FENCE);
                 if (d + SLICE < head_dim)
                     load_scores(next_x, next_y, item, d + SLICE, head_dim, q, last, q_stride,
@@ -258,7 +265,7 @@ attention_group(__global float *restrict out, ulong out_offset, __global const f
 #pragma unroll
             for (uint i = 0; i < VALUE_PARTS; i++)
                 y_slice[(i / VS_STRIPS * (ITEMS / STRIP) + item / STRIP) * VALUE_PITCH +
-                        i % VS_STRIPS * STRIP + item % STRIP] = next_y[i];
+                        i % VS_STRIPS * STRIP + item % STRIP] = VS_WIDEN(VS_KV, next_y[i]);
             barrier(CLK_LOCAL_MEM_FENCE);
             if (begin + KEYS < n)
                 load_values(next_y, item, head_dim, begin + KEYS, v, key_row, n);

@@ -5,11 +5,13 @@
 #include <stdlib.h>
 
 #include "cl/alloc.h"
+#include "cl/context.h"
 #include "kernels/attention/attention.h"
 #include "kernels/bench/bench.h"
 #include "kernels/conv/conv.h"
 #include "kernels/memory/memory.h"
 #include "kernels/norm/norm.h"
+#include "kernels/pointwise/pointwise.h"
 #include "kernels/rope/rope.h"
 
 /* Latent frames of 832x480 pixels have this many tokens; the ring cache is read in such slots. */
@@ -151,6 +153,26 @@ fail:
     return status;
 }
 
+/* n elements from -1 to 1 in the operation's format, F32 or F16. */
+static enum vs_status make_cells(struct vs_span *span, struct vs_bench_op *op, size_t n)
+{
+    enum vs_status status = VS_OK;
+    struct vs_buffer *slot = NULL;
+    if (op->shape.dtype == VS_F32)
+        return vs_bench_floats(span, op, n, -1, 1);
+    /* The floats are made first, then rounded into memory of their own: one row in one slot. */
+    struct vs_span floats;
+    VS_TRY(vs_bench_floats(&floats, op, n, -1, 1));
+    VS_TRY(vs_bench_floats(span, op, n / 2 + n % 2, 0, 0));
+    VS_TRY(vs_buffer_create(&slot, op->context, sizeof(int32_t)));
+    VS_TRY(vs_buffer_zero(slot, 0, sizeof(int32_t)));
+    VS_TRY(vs_scatter_rows_run(op->context, *span, VS_F16, floats, slot, 0, 1, 1, n));
+    VS_TRY(vs_context_finish(op->context));
+fail:
+    vs_buffer_free(slot);
+    return status;
+}
+
 static enum vs_status open_attention(struct vs_bench_op *op)
 {
     enum vs_status status = VS_OK;
@@ -167,15 +189,18 @@ static enum vs_status open_attention(struct vs_bench_op *op)
                                            .n_keys = keys,
                                            .n_heads = heads,
                                            .head_dim = width,
-                                           .scale = 0.0883883461f};
+                                           .scale = 0.0883883461f,
+                                           .kv = op->shape.dtype};
     VS_TRY(vs_bench_floats(&job->q, op, n_q, -1, 1));
-    VS_TRY(vs_bench_floats(&job->k, op, n_k, -1, 1));
-    VS_TRY(vs_bench_floats(&job->v, op, n_k, -1, 1));
+    VS_TRY(make_cells(&job->k, op, n_k));
+    VS_TRY(make_cells(&job->v, op, n_k));
     VS_TRY(vs_bench_floats(&job->out, op, n_q, -1, 1));
     VS_TRY(make_slots(op, job, n_slots));
     op->n_rows = queries;
     op->flops = 4 * product(4, sizes);
-    op->bytes = 8 * (product(2, sizes) + (double)heads * (double)keys) * (double)width;
+    op->bytes = 8 * product(2, sizes) * (double)width +
+                2 * (double)vs_dtype_info(op->shape.dtype)->n_bytes * (double)heads *
+                    (double)keys * (double)width;
     op->chosen = vs_attention_variant_chosen(op->context, &job->attention);
     op->out = job->out;
     op->n_out = n_q;
@@ -522,7 +547,7 @@ static uint64_t linear_key(const struct vs_bench_shape *s)
 
 static uint64_t attention_key(const struct vs_bench_shape *s)
 {
-    return vs_attention_tuning_key(s->sizes[0], s->sizes[1], s->sizes[2], s->sizes[3]);
+    return vs_attention_tuning_key(s->dtype, s->sizes[0], s->sizes[1], s->sizes[2], s->sizes[3]);
 }
 
 static uint64_t delta_key(const struct vs_bench_shape *s)
@@ -556,8 +581,10 @@ const struct vs_bench_family vs_bench_families[] = {
             "linear:4680x8960x1536:bf16", "linear:4680x1536x8960", "linear:4680x1536x8960:bf16",
             "linear:4680x8960x1536:bf16:gelu", "linear:4680x1536x8960:bf16:gated"),
      open_linear, vs_linear_variant_name, linear_key},
-    {"attention", "HEADSxQUERIESxKEYSxWIDTH", "self-attention over the ring cache", 4, "",
-     SHAPES("attention:12x4680x14040x128", "attention:12x4680x32760x128"), open_attention,
+    {"attention", "HEADSxQUERIESxKEYSxWIDTH", "self-attention over the ring cache", 4, " f32 f16 ",
+     SHAPES("attention:12x4680x14040x128", "attention:12x4680x14040x128:f16",
+            "attention:12x4680x32760x128"),
+     open_attention,
      vs_attention_variant_name, attention_key},
     {"delta", "TOKENSxHEADSxWIDTH", "memory update", 3, " head channel ",
      SHAPES("delta:4680x12x128"), open_delta, vs_memory_update_variant_name, delta_key},

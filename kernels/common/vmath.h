@@ -122,6 +122,18 @@ VM_FUNCTION VM_F VM_NAME(ftz)(VM_F x)
     return ((u & VM_KU(0x7f800000u)) == VM_KU(0u)) ? VM_AS_F(u & VM_KU(0x80000000u)) : x;
 }
 
+/* The bits of the half nearest to x, ties to even; infinity from 65520 on, any NaN 0x7e00. Denormal
+ * halves are kept: the last bit of 0.5 is worth 2^-24, so adding it rounds to their steps. */
+VM_FUNCTION VM_U VM_NAME(half)(VM_F x)
+{
+    VM_U u = VM_AS_U(x), sign = (u >> 16) & VM_KU(0x8000u), a = u & VM_KU(0x7fffffffu);
+    VM_U small = VM_AS_U(VM_AS_F(a) + VM_K(0.5f)) - VM_KU(0x3f000000u);
+    VM_U normal = (a - VM_KU(0x37fff001u) + ((a >> 13) & VM_KU(1u))) >> 13;
+    VM_U large = (a > VM_KU(0x7f800000u)) ? VM_KU(0x7e00u) : VM_KU(0x7c00u);
+    VM_U finite = (a < VM_KU(0x38800000u)) ? small : normal;
+    return sign | ((a < VM_KU(0x47800000u)) ? finite : large);
+}
+
 /* |r| < 2^-119 becomes +0, so that no device ever forms a denormal product from it. */
 VM_FUNCTION VM_F VM_NAME(cut)(VM_F r)
 {

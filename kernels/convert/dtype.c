@@ -159,3 +159,11 @@ void vs_dtype_widen(float *out, const void *in, enum vs_dtype dtype, size_t n)
         }
     }
 }
+
+enum vs_status vs_dtype_check_kv(enum vs_dtype dtype, const char *what)
+{
+    return dtype == VS_F32 || dtype == VS_F16
+               ? VS_OK
+               : vs_fail(VS_ERROR_RUNTIME, "%s: format %d is neither F32 nor F16", what,
+                         (int)dtype);
+}

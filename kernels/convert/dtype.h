@@ -33,6 +33,9 @@ struct vs_dtype_info {
 
 const struct vs_dtype_info *vs_dtype_info(enum vs_dtype dtype);
 
+/* Formats of the KV cache: F32 and F16. VS_ERROR_RUNTIME for another. what: for the message. */
+VS_CHECK enum vs_status vs_dtype_check_kv(enum vs_dtype dtype, const char *what);
+
 /* Widens n elements (whole blocks) to float32. Denormal f32 and bf16 values become zero of the
  * same sign, as in the kernels (numerics rule R6); f16 denormals are normal floats and stay.
  * Integers are converted, F64 rounded to nearest. */

@@ -28,11 +28,12 @@ static enum vs_status check_head_dim(size_t head_dim)
 
 /* Without slots n_rows rows lie in the span; with them, anywhere in the ring. */
 static enum vs_status check_cache(struct vs_span span, size_t n_rows, size_t width,
-                                  const struct vs_buffer *slots, size_t rows_per_slot,
-                                  const char *what)
+                                  enum vs_dtype dtype, const struct vs_buffer *slots,
+                                  size_t rows_per_slot, const char *what)
 {
     size_t n_ring = n_rows < rows_per_slot ? n_rows : rows_per_slot;
-    return vs_span_check(span, slots ? n_ring : n_rows, width, what);
+    return vs_span_check_cells(span, slots ? n_ring : n_rows, width, vs_dtype_info(dtype)->n_bytes,
+                               what);
 }
 
 static enum vs_status check_slots(const struct vs_buffer *slots, size_t first, size_t n_rows,
@@ -84,8 +85,10 @@ enum vs_status vs_gates_run(struct vs_context *context, struct vs_span beta_out,
     VS_TRY(vs_span_check(a, n_rows, alpha_width, "gates: a"));
     VS_TRY(vs_span_check(a_log, 1, alpha_width, "gates: A_log"));
     VS_TRY(check_slots(shape->out_slots, shape->first_out_slot, n_rows, per_slot));
-    VS_TRY(check_cache(beta_out, n_rows, beta_width, shape->out_slots, per_slot, "gates: beta"));
-    VS_TRY(check_cache(alpha_out, n_rows, alpha_width, shape->out_slots, per_slot, "gates: alpha"));
+    VS_TRY(check_cache(beta_out, n_rows, beta_width, VS_F32, shape->out_slots, per_slot,
+                       "gates: beta"));
+    VS_TRY(check_cache(alpha_out, n_rows, alpha_width, VS_F32, shape->out_slots, per_slot,
+                       "gates: alpha"));
     vs_launch_begin(&launch, context, &vs_source_memory, "gates", "-DVS_VECTORS=1");
     vs_launch_span(&launch, beta_out);
     vs_launch_span(&launch, alpha_out);
@@ -226,10 +229,12 @@ static enum vs_status check_update(const struct vs_memory_update *update, struct
     VS_TRY(vs_span_check(state, width, dim, "memory: state"));
     VS_TRY(vs_span_check(k, n_rows, width, "memory: keys"));
     VS_TRY(check_slots(update->slots, update->first_slot, n_rows, per_slot));
-    VS_TRY(check_cache(v, n_rows, width, update->slots, per_slot, "memory: values"));
-    VS_TRY(check_cache(beta, n_rows, update->beta_width, update->slots, per_slot, "memory: beta"));
-    VS_TRY(
-        check_cache(alpha, n_rows, update->alpha_width, update->slots, per_slot, "memory: alpha"));
+    VS_TRY(vs_dtype_check_kv(update->v, "memory: values"));
+    VS_TRY(check_cache(v, n_rows, width, update->v, update->slots, per_slot, "memory: values"));
+    VS_TRY(check_cache(beta, n_rows, update->beta_width, VS_F32, update->slots, per_slot,
+                       "memory: beta"));
+    VS_TRY(check_cache(alpha, n_rows, update->alpha_width, VS_F32, update->slots, per_slot,
+                       "memory: alpha"));
 fail:
     return status;
 }
@@ -251,12 +256,13 @@ enum vs_status vs_memory_update_run_variant(struct vs_context *context, size_t i
         return vs_variant_refuse("memory update", vs_memory_update_variant_name(index));
 
     const struct variant *variant = &variants[index];
+    const char *halves = update->v == VS_F16 ? " -DVS_KV=1" : "";
     if (index == GROUP)
         vs_launch_begin(&launch, context, &vs_source_memory_group, variant->kernel,
-                        "-DVS_HEAD_DIM=%zu", dim);
+                        "-DVS_HEAD_DIM=%zu%s", dim, halves);
     else
         vs_launch_begin(&launch, context, &vs_source_memory, variant->kernel,
-                        "-DVS_HEAD_DIM=%zu -DVS_VECTORS=%zu", dim, variant->n_vectors);
+                        "-DVS_HEAD_DIM=%zu -DVS_VECTORS=%zu%s", dim, variant->n_vectors, halves);
     vs_launch_span(&launch, state);
     vs_launch_span(&launch, k);
     vs_launch_span(&launch, v);

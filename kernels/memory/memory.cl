@@ -18,7 +18,8 @@
  *             joined (c0 + c2) + (c1 + c3); norms in 64 lanes and a tree
  * Parameters  VS_HEAD_DIM 4.. multiple of 4 (32): D.
  *             VS_VECTORS 1..4 (1): vectors of 16 columns of memory_update_tile.
- *             VS_TOKENS 1..8 (1): tokens that share the reading of M in memory_read
+ *             VS_TOKENS 1..8 (1): tokens that share the reading of M in memory_read.
+ *             VS_KV 0 float, 1 half (0): elements of v in an update
  * Limits      memory_update_tile keeps 64 * VS_VECTORS * D bytes of private memory */
 #pragma OPENCL FP_CONTRACT OFF
 
@@ -31,11 +32,15 @@
 #ifndef VS_TOKENS
 #define VS_TOKENS 1
 #endif
+#ifndef VS_KV
+#define VS_KV 0
+#endif
 
 #define VM_WIDTH 1
 #include "common/vmath.h"
 #define VM_WIDTH 16
 #include "common/vmath.h"
+#include "common/cell.clh"
 #include "common/reduce.clh"
 #include "common/registers.clh"
 
@@ -111,7 +116,7 @@ __kernel void router(__global float *gamma, ulong gamma_offset, __global const f
 
 __kernel void memory_update_plain(__global float *restrict state, ulong state_offset,
                                   __global const float *restrict k, ulong k_offset,
-                                  __global const float *restrict v, ulong v_offset,
+                                  __global const VS_CELL(VS_KV) *restrict v, ulong v_offset,
                                   __global const float *restrict beta, ulong beta_offset,
                                   __global const float *restrict alpha, ulong alpha_offset,
                                   __global const int *restrict slots, ulong first_slot,
@@ -144,12 +149,27 @@ __kernel void memory_update_plain(__global float *restrict state, ulong state_of
             }
         }
         const float seen = (chain[0] + chain[2]) + (chain[1] + chain[3]);
-        const float u = (v[there * width] - seen) * beta[there * beta_width];
+        const float u = (VS_GET(VS_KV, v, there * width) - seen) * beta[there * beta_width];
         for (int i = 0; i < VS_HEAD_DIM; i++)
             m[i] = fma(key[i], u, m[i]);
     }
     for (int i = 0; i < VS_HEAD_DIM; i++)
         state[i * VS_HEAD_DIM] = m[i];
+}
+
+/* The head's values i .. i + 15, zeros past the last. */
+static float16 load_values(__global const VS_CELL(VS_KV) *v, ulong i)
+{
+#if VS_KV
+    float lanes[16];
+    if (i + 16 <= VS_HEAD_DIM)
+        return vload_half16(0, v + i);
+    for (int lane = 0; lane < 16; lane++)
+        lanes[lane] = i + lane < VS_HEAD_DIM ? vload_half(i + lane, v) : 0.0f;
+    return vload16(0, lanes);
+#else
+    return vs_load16(v, i, VS_HEAD_DIM);
+#endif
 }
 
 #define PADDED_DIM ((VS_HEAD_DIM + 63) / 64 * 64)
@@ -179,7 +199,7 @@ static void load_decay(float *decay, __global const float *alpha, bool head_wise
 
 __kernel void memory_update_tile(__global float *restrict state, ulong state_offset,
                                  __global const float *restrict k, ulong k_offset,
-                                 __global const float *restrict v, ulong v_offset,
+                                 __global const VS_CELL(VS_KV) *restrict v, ulong v_offset,
                                  __global const float *restrict beta, ulong beta_offset,
                                  __global const float *restrict alpha, ulong alpha_offset,
                                  __global const int *restrict slots, ulong first_slot,
@@ -218,7 +238,7 @@ __kernel void memory_update_tile(__global float *restrict state, ulong state_off
         const ulong coming = min(row + AHEAD, n_rows - 1);
         const ulong then = cache_row(coming, slots, first_slot, rows_per_slot);
         read_ahead(k + coming * width, VS_HEAD_DIM);
-        read_ahead(v + then * width + column, 16 * VS_VECTORS);
+        read_ahead((__global const float *)(v + then * width + column), 16 * VS_VECTORS >> VS_KV);
         read_ahead(alpha + then * alpha_width, alpha_head_wise ? 1 : VS_HEAD_DIM);
         read_ahead(beta + then * beta_width, beta_head_wise ? 1 : VS_HEAD_DIM);
 
@@ -246,7 +266,7 @@ __kernel void memory_update_tile(__global float *restrict state, ulong state_off
         for (int n = 0; n < VS_VECTORS; n++) {
             const ulong first = column + n * 16;
             const float16 seen = (chain[0][n] + chain[2][n]) + (chain[1][n] + chain[3][n]);
-            const float16 value = vs_load16(v + there * width, first, VS_HEAD_DIM);
+            const float16 value = load_values(v + there * width, first);
             float16 gate = beta[there * beta_width];
             if (!beta_head_wise)
                 gate = vs_load16(beta + there * beta_width, first, VS_HEAD_DIM);

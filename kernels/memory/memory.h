@@ -10,6 +10,7 @@
 #define VS_KERNELS_MEMORY_MEMORY_H
 
 #include "cl/buffer.h"
+#include "kernels/convert/dtype.h"
 
 /* out = x / sqrt(sum x^2 + eps) over each D; x, out [n_rows * n_heads, D]; in place allowed.
  * x * rsqrt(rowsum + eps) of the contract. */
@@ -38,12 +39,13 @@ void vs_gates_ref(float *beta, float *alpha, const float *b, const float *a, con
  * k: unit length, [n_rows, N, D] contiguous (the caller turned it back and normalised it);
  * v [rows, N, D], beta, alpha in the ring cache. Four chains a column, joined
  * (c0 + c2) + (c1 + c3); D a multiple of 4. A width of N means gates per head, N * D gates per
- * channel. */
+ * channel. v holds F32 or F16, in whose elements its span counts; halves are widened exactly. */
 struct vs_memory_update {
     size_t n_rows, n_heads, head_dim;
     size_t beta_width, alpha_width;
     const struct vs_buffer *slots;
     size_t first_slot, rows_per_slot;
+    enum vs_dtype v;
 };
 VS_CHECK enum vs_status vs_memory_update_run(struct vs_context *context, struct vs_span state,
                                              struct vs_span k, struct vs_span v,
@@ -62,7 +64,7 @@ VS_CHECK enum vs_status vs_memory_update_run_variant(struct vs_context *context,
                                                      struct vs_span alpha,
                                                      const struct vs_memory_update *update);
 
-/* The oracle, without slots. */
+/* The oracle, without slots; v is float32, already widened. */
 void vs_memory_update_ref(float *state, const float *k, const float *v, const float *beta,
                           const float *alpha, const struct vs_memory_update *update);
 

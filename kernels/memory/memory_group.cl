@@ -13,16 +13,21 @@
  *             in the channels item % 64, + 64, ..., so that it is a lane of the norm's sum; global
  *             size {256 * N, ceil(T / 16)}.
  * Numerics    EXACT: as in memory.cl. Channels past D add squares of zero
- * Parameters  VS_HEAD_DIM 4..256, multiple of 4 (128): D. Local memory at 256: 20.8 KiB
+ * Parameters  VS_HEAD_DIM 4..256, multiple of 4 (128): D. Local memory at 256: 20.8 KiB.
+ *             VS_KV 0 float, 1 half (0): elements of v in an update
  * Limits      An item keeps D / 4 elements of M, or 4 * ceil(D / 64) of q M, in registers */
 #pragma OPENCL FP_CONTRACT OFF
 
 #ifndef VS_HEAD_DIM
 #define VS_HEAD_DIM 128
 #endif
+#ifndef VS_KV
+#define VS_KV 0
+#endif
 
 #define VM_WIDTH 1
 #include "common/vmath.h"
+#include "common/cell.clh"
 #include "common/registers.clh"
 
 #define QUARTER (VS_HEAD_DIM / 4)
@@ -64,7 +69,7 @@ struct part {
 VS_MANY_REGISTERS __kernel __attribute__((reqd_work_group_size(UPDATE_ITEMS, 1, 1))) void
 memory_update_group(__global float *restrict state, ulong state_offset,
                     __global const float *restrict k, ulong k_offset,
-                    __global const float *restrict v, ulong v_offset,
+                    __global const VS_CELL(VS_KV) *restrict v, ulong v_offset,
                     __global const float *restrict beta, ulong beta_offset,
                     __global const float *restrict alpha, ulong alpha_offset,
                     __global const int *restrict slots, ulong first_slot, ulong rows_per_slot,
@@ -110,7 +115,7 @@ memory_update_group(__global float *restrict state, ulong state_offset,
                     }
                 }
                 if (item < COLUMNS)
-                    next[t].column = v[row * width];
+                    next[t].column = VS_GET(VS_KV, v, row * width);
                 else if (item < 2 * COLUMNS)
                     next[t].column = beta[row * beta_width];
             }

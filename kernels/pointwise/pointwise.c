@@ -145,9 +145,9 @@ enum vs_status vs_unpatchify_run(struct vs_context *context, struct vs_span out,
 }
 
 enum vs_status vs_scatter_rows_run(struct vs_context *context, struct vs_span out,
-                                   struct vs_span x, const struct vs_buffer *slots,
-                                   size_t first_slot, size_t rows_per_slot, size_t n_rows,
-                                   size_t n_channels)
+                                   enum vs_dtype dtype, struct vs_span x,
+                                   const struct vs_buffer *slots, size_t first_slot,
+                                   size_t rows_per_slot, size_t n_rows, size_t n_channels)
 {
     enum vs_status status = VS_OK;
     struct vs_launch launch;
@@ -160,15 +160,18 @@ enum vs_status vs_scatter_rows_run(struct vs_context *context, struct vs_span ou
                        first_slot, first_slot + n_slots, available);
     VS_TRY(vs_span_check(x, n_rows, n_channels, "scatter: input"));
     /* Where rows go is known to the device alone; at least as many must fit. */
-    VS_TRY(vs_span_check(out, n_rows, n_channels, "scatter: output"));
-    begin(&launch, context, "scatter_rows");
+    VS_TRY(vs_dtype_check_kv(dtype, "scatter: output"));
+    size_t out_bytes = vs_dtype_info(dtype)->n_bytes;
+    VS_TRY(vs_span_check_cells(out, n_rows, n_channels, out_bytes, "scatter: output"));
+    vs_launch_begin(&launch, context, &vs_source_pointwise, "scatter_rows",
+                    "-DVS_ACTIVATION=0 -DVS_WIDTH=1%s", dtype == VS_F16 ? " -DVS_OUT=1" : "");
     vs_launch_span(&launch, out);
     vs_launch_span(&launch, x);
     vs_launch_buffer(&launch, slots);
     vs_launch_size(&launch, first_slot);
     vs_launch_size(&launch, rows_per_slot);
     vs_launch_size(&launch, n_channels);
-    vs_launch_bytes(&launch, 8.0 * (double)n_rows * (double)n_channels);
+    vs_launch_bytes(&launch, (double)(4 + out_bytes) * (double)n_rows * (double)n_channels);
     VS_TRY(vs_launch_run(&launch, 2, (size_t[]){n_channels, n_rows}, NULL,
                          (double)n_rows * (double)n_channels));
 fail:

@@ -12,6 +12,8 @@
  * Numerics           EXACT.
  * Parameters         VS_ACTIVATION 0 gelu2, 1 silu, 2 softplus, 3 sigmoid; default 0.
  *                    VS_WIDTH 1 (GPUs) or 16 (CPUs with vectors); default 16.
+ *                    VS_OUT 0 float, 1 half: elements of scatter_rows' output; default 0. 1 with
+ *                    VS_WIDTH 1 only.
  * Limits             none. */
 #pragma OPENCL FP_CONTRACT OFF
 
@@ -29,6 +31,10 @@
 #define VS_VECTOR(name) name##16
 #endif
 #include "common/vmath.h"
+#ifndef VS_OUT
+#define VS_OUT 0
+#endif
+#include "common/cell.clh"
 
 /* enum vs_activation; one function a program, since each is long for compilers without fma */
 #if VS_ACTIVATION == 0
@@ -115,14 +121,15 @@ __kernel void unpatchify(__global float *out, ulong out_offset, __global const f
         x[x_offset + token * n_channels * 4 + column];
 }
 
-__kernel void scatter_rows(__global float *out, ulong out_offset, __global const float *x,
-                           ulong x_offset, __global const int *slots, ulong first_slot,
+__kernel void scatter_rows(__global VS_CELL(VS_OUT) *out, ulong out_offset,
+                           __global const float *x, ulong x_offset, __global const int *slots, ulong first_slot,
                            ulong rows_per_slot, ulong n_channels)
 {
     ulong c = get_global_id(0), r = get_global_id(1);
     ulong slot = (ulong)slots[first_slot + r / rows_per_slot];
     ulong to = slot * rows_per_slot + r % rows_per_slot;
-    out[out_offset + to * n_channels + c] = x[x_offset + r * n_channels + c];
+    const float value = x[x_offset + r * n_channels + c];
+    VS_PUT(VS_OUT, out, out_offset + to * n_channels + c, value);
 }
 
 /* Every writer stores the same 1, so no atomic is needed. */

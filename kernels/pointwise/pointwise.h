@@ -5,6 +5,7 @@
 #define VS_KERNELS_POINTWISE_POINTWISE_H
 
 #include "cl/buffer.h"
+#include "kernels/convert/dtype.h"
 
 enum vs_activation { VS_GELU, VS_SILU, VS_SOFTPLUS, VS_SIGMOID };
 
@@ -44,9 +45,10 @@ void vs_unpatchify_ref(float *out, const float *x, size_t n_frames, size_t n_cha
                        size_t rows, size_t columns);
 
 /* Rows of x into the ring cache: row r of frame f = r / rows_per_slot goes to row
- * slots[first_slot + f] * rows_per_slot + r % rows_per_slot of out; n_channels floats a row. */
+ * slots[first_slot + f] * rows_per_slot + r % rows_per_slot of out; n_channels elements a row. out
+ * holds F32 or F16 (dtype), in whose elements its span counts. */
 VS_CHECK enum vs_status vs_scatter_rows_run(struct vs_context *context, struct vs_span out,
-                                            struct vs_span x, const struct vs_buffer *slots,
+                                            enum vs_dtype dtype, struct vs_span x, const struct vs_buffer *slots,
                                             size_t first_slot, size_t rows_per_slot,
                                             size_t n_rows, size_t n_channels);
 

@@ -83,13 +83,19 @@ static enum vs_status check_rope(struct vs_span out, struct vs_span x, struct vs
 {
     enum vs_status status = VS_OK;
     size_t n_in = rope->in_slots ? area : n_tokens;
-    VS_TRY(vs_span_check(x, n_in, width, "rope: input"));
-    VS_TRY(vs_span_check(out, rope->out_slots ? area : n_tokens, width, "rope: output"));
+    VS_TRY(vs_dtype_check_kv(rope->in, "rope: input"));
+    VS_TRY(vs_dtype_check_kv(rope->out, "rope: output"));
+    VS_TRY(vs_span_check_cells(x, n_in, width, vs_dtype_info(rope->in)->n_bytes, "rope: input"));
+    VS_TRY(vs_span_check_cells(out, rope->out_slots ? area : n_tokens, width,
+                               vs_dtype_info(rope->out)->n_bytes, "rope: output"));
     VS_TRY(vs_span_check(table, 1, vs_rope_table_size(&rope->shape), "rope: table"));
     if (rope->in_slots)
         VS_TRY(check_slots(rope->in_slots, rope->first_in_slot, rope->shape.n_frames));
     if (rope->out_slots)
         VS_TRY(check_slots(rope->out_slots, rope->first_out_slot, rope->shape.n_frames));
+    if (rope->norm_weight.buffer && rope->in != VS_F32)
+        return vs_fail(VS_ERROR_RUNTIME, "rope: a norm is of F32, not of %s",
+                       vs_dtype_info(rope->in)->name);
     if (rope->norm_weight.buffer)
         VS_TRY(vs_span_check(rope->norm_weight, 1, width, "rope: weight of the norm"));
     else if (rope->normed.buffer)
@@ -124,8 +130,9 @@ enum vs_status vs_rope_run_variant(struct vs_context *context, size_t variant, s
     struct vs_launch launch;
     bool norm = rope->norm_weight.buffer, keep = rope->normed.buffer;
     vs_launch_begin(&launch, context, variant == GROUP ? &vs_source_rope_group : &vs_source_rope,
-                    variant == GROUP ? "rope_group" : "rope_row", "-DVS_HEAD_DIM=%zu -DVS_NORM=%d",
-                    shape->head_dim, norm + keep);
+                    variant == GROUP ? "rope_group" : "rope_row",
+                    "-DVS_HEAD_DIM=%zu -DVS_NORM=%d%s%s", shape->head_dim, norm + keep,
+                    rope->in == VS_F16 ? " -DVS_IN=1" : "", rope->out == VS_F16 ? " -DVS_OUT=1" : "");
     vs_launch_span(&launch, out);
     vs_launch_span(&launch, x);
     vs_launch_span(&launch, rope->normed);
@@ -143,7 +150,8 @@ enum vs_status vs_rope_run_variant(struct vs_context *context, size_t variant, s
     vs_launch_float(&launch, (float)(1.0 / (double)width));
     vs_launch_float(&launch, rope->eps);
     double n = (double)n_tokens * (double)width, flops = (norm ? 7.0 : 3.0) * n;
-    vs_launch_bytes(&launch, (keep ? 12.0 : 8.0) * n);
+    size_t n_bytes = vs_dtype_info(rope->in)->n_bytes + vs_dtype_info(rope->out)->n_bytes;
+    vs_launch_bytes(&launch, ((double)n_bytes + (keep ? 4.0 : 0.0)) * n);
     if (variant == GROUP)
         return vs_launch_run(&launch, 2, (size_t[]){LANES, n_tokens}, (size_t[]){LANES, 1}, flops);
     return vs_launch_run(&launch, 1, &n_tokens, NULL, flops);

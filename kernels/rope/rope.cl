@@ -11,16 +11,40 @@
  * Work split  one work-item a token: its angles are gathered once and serve all heads
  * Numerics    EXACT: RMSNorm as in norm.cl; -(b * sin) is b * -sin
  * Parameters  VS_HEAD_DIM 2.. even (32): D.
- *             VS_NORM 0 (x is turned) | 1 (RMSNorm of x) | 2 (RMSNorm, which normed gets too)
+ *             VS_NORM 0 (x is turned) | 1 (RMSNorm of x) | 2 (RMSNorm, which normed gets too).
+ *             VS_IN, VS_OUT 0 float, 1 half (0): elements of x, of out; VS_NORM wants floats
  * Limits      8 D bytes of private memory */
 #pragma OPENCL FP_CONTRACT OFF
 
 #define VM_WIDTH 1
 #include "common/vmath.h"
+#include "common/cell.clh"
 #include "common/reduce.clh"
 #include "rope/rope.clh"
+#if VS_OUT
+#define VM_WIDTH 16
+#include "common/vmath.h"
+#endif
 
 #define N_VECTORS (VS_HEAD_DIM / 16)
+
+static float16 load_vector(int v, __global const VS_CELL(VS_IN) *x)
+{
+#if VS_IN
+    return vload_half16(v, x);
+#else
+    return vload16(v, x);
+#endif
+}
+
+static void store_vector(float16 y, int v, __global VS_CELL(VS_OUT) *out)
+{
+#if !VS_OUT
+    vstore16(y, v, out);
+#else
+    vstore16(convert_ushort16(vm_half16(y)), v, (__global ushort *)out);
+#endif
+}
 
 __kernel void rope_row(VS_ARGUMENTS)
 {
@@ -47,7 +71,7 @@ __kernel void rope_row(VS_ARGUMENTS)
 #endif
     for (ulong head = 0; head < width; head += VS_HEAD_DIM) {
         for (int v = 0; v < N_VECTORS; v++) {
-            float16 y = vload16(v, x + head);
+            float16 y = load_vector(v, x + head);
 #if VS_NORM
             y = (y * r) * vload16(v, weight + head);
 #endif
@@ -55,10 +79,10 @@ __kernel void rope_row(VS_ARGUMENTS)
             vstore16(y, v, normed + head);
 #endif
             const float16 b = y.s1133557799bbddff * vload16(v, of_b);
-            vstore16(fma(y.s0022446688aaccee, vload16(v, of_a), b), v, out + head);
+            store_vector(fma(y.s0022446688aaccee, vload16(v, of_a), b), v, out + head);
         }
         for (int i = N_VECTORS * 8; i < VS_HEAD_DIM / 2; i++) {
-            float2 y = vload2(i, x + head);
+            float2 y = load_pair(i, x + head);
 #if VS_NORM
             y = (y * r) * vload2(i, weight + head);
 #endif
@@ -66,7 +90,7 @@ __kernel void rope_row(VS_ARGUMENTS)
             vstore2(y, i, normed + head);
 #endif
             const float2 b = y.yy * vload2(i, of_b);
-            vstore2(fma(y.xx, vload2(i, of_a), b), i, out + head);
+            store_pair(fma(y.xx, vload2(i, of_a), b), i, out + head);
         }
     }
 }

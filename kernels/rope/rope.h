@@ -10,6 +10,7 @@
 #define VS_KERNELS_ROPE_ROPE_H
 
 #include "cl/buffer.h"
+#include "kernels/convert/dtype.h"
 
 /* Cosine and sine tables: for each frame [n_frame_pairs], then each row and column
  * [n_space_pairs]. Layout: frames [n_frames, nf, 2], rows [gh, ns, 2], columns [gw, ns, 2], the
@@ -34,7 +35,9 @@ void vs_rope_table_fill(float *table, const struct vs_rope_shape *shape, const i
  *
  * With a norm_weight [N, D] what is turned is RMSNorm of each row of N D values (vs_rmsnorm_run()),
  * and normed, if it has a buffer, gets that as it was before the turn, in the rows of x; it may be
- * x, and is not out. The bits are those of the two operations, one after the other. */
+ * x, and is not out. The bits are those of the two operations, one after the other.
+ *
+ * x and out hold F32 or F16, in whose elements their spans count; a norm is of F32 only. */
 struct vs_rope {
     struct vs_rope_shape shape;
     size_t n_heads;
@@ -43,6 +46,7 @@ struct vs_rope {
     size_t first_in_slot, first_out_slot;
     struct vs_span norm_weight, normed;
     float eps; /* of the RMSNorm */
+    enum vs_dtype in, out;
 };
 VS_CHECK enum vs_status vs_rope_run(struct vs_context *context, struct vs_span out,
                                     struct vs_span x, struct vs_span table,
@@ -56,7 +60,7 @@ VS_CHECK enum vs_status vs_rope_run_variant(struct vs_context *context, size_t v
                                             struct vs_span out, struct vs_span x,
                                             struct vs_span table, const struct vs_rope *rope);
 
-/* The oracle, without slots and norm. */
+/* The oracle, without slots and norm, in float32. */
 void vs_rope_ref(float *out, const float *x, const float *table, const struct vs_rope *rope);
 
 #endif

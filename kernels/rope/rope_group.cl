@@ -6,12 +6,13 @@
  * Work split  a group of (64, 1) per token; an item turns every 64th pair, and is lane l of the
  *             contract's sums, as in norm_group.cl
  * Numerics    EXACT
- * Parameters  VS_HEAD_DIM 2.. even (32): D; VS_NORM 0|1|2
+ * Parameters  VS_HEAD_DIM 2.. even (32): D; VS_NORM 0|1|2; VS_IN, VS_OUT 0|1
  * Limits      groups of exactly 64 items; 256 bytes of local memory */
 #pragma OPENCL FP_CONTRACT OFF
 
 #define VM_WIDTH 1
 #include "common/vmath.h"
+#include "common/cell.clh"
 #include "common/reduce_group.clh"
 #include "rope/rope.clh"
 
@@ -34,7 +35,7 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void rope_group(VS_ARGU
     for (ulong i = get_local_id(0); i < width / 2; i += 64) {
         const float2 angle = angle_at(at, (int)(i % (VS_HEAD_DIM / 2)));
         const float c = angle.x, s = backwards ? -angle.y : angle.y;
-        float2 y = vload2(i, x);
+        float2 y = load_pair(i, x);
 #if VS_NORM
         y = (y * r) * vload2(i, weight);
 #endif
@@ -42,6 +43,6 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void rope_group(VS_ARGU
         vstore2(y, i, normed);
 #endif
         const float bs = y.y * s, bc = y.y * c;
-        vstore2((float2)(fma(y.x, c, -bs), fma(y.x, s, bc)), i, out);
+        store_pair((float2)(fma(y.x, c, -bs), fma(y.x, s, bc)), i, out);
     }
 }

@@ -15,6 +15,7 @@ struct shape {
     bool bias, slots;
     float q_scale; /* of the queries; 0: 1 */
     bool special;  /* NaN in a query, an infinity in a value */
+    bool halves;   /* keys and values are kept as such; float64 takes them as they were before */
 };
 
 enum { ROWS_PER_SLOT = 13 };
@@ -88,8 +89,8 @@ static void run(struct vs_trial *t, const struct vs_case *self)
     size_t n_slots = (s->n_keys + ROWS_PER_SLOT - 1) / ROWS_PER_SLOT;
     size_t n_kv = (s->slots ? n_slots * ROWS_PER_SLOT : s->n_keys) * width;
     size_t n_bias = s->n_heads * (s->n_queries + s->n_keys - 1);
-    vs_trial_shape(t, "%zu by %zu, %zux%zu%s%s%s%s", s->n_queries, s->n_keys, s->n_heads,
-                   s->head_dim, s->bias ? " bias" : "", s->slots ? " slots" : "",
+    vs_trial_shape(t, "%zu by %zu, %zux%zu%s%s%s%s%s", s->n_queries, s->n_keys, s->n_heads,
+                   s->head_dim, s->halves ? " f16" : "", s->bias ? " bias" : "", s->slots ? " slots" : "",
                    s->q_scale != 0 ? " huge" : "", s->special ? " inf and nan" : "");
     float *q = vs_trial_input(t, n_out, VS_INPUT_GAUSS, s->q_scale != 0 ? s->q_scale : 1);
     float *k = vs_trial_input(t, n_kv, VS_INPUT_GAUSS, 1);
@@ -110,14 +111,16 @@ static void run(struct vs_trial *t, const struct vs_case *self)
                              .n_heads = s->n_heads,
                              .head_dim = s->head_dim,
                              .scale = s->bias ? 1 : (float)(1 / sqrt((double)s->head_dim)),
-                             .rows_per_slot = ROWS_PER_SLOT};
+                             .rows_per_slot = ROWS_PER_SLOT,
+                             .kv = s->halves ? VS_F16 : VS_F32};
     struct host host = {q, k, v, s->bias ? bias : NULL, s->slots ? slots : NULL};
-    t->status = vs_attention_ref(want, q, k, v, host.bias, host.slots, &a);
     for (size_t query = 0; query < s->n_queries; query++)
         for (size_t head = 0; head < s->n_heads; head++)
             exact_query(exact + query * width + head * s->head_dim, score, &host, &a, head, query);
-    struct job job = {a, vs_trial_upload(t, q, n_out), vs_trial_upload(t, k, n_kv),
-                      vs_trial_upload(t, v, n_kv)};
+    struct job job = {a, vs_trial_upload(t, q, n_out), vs_trial_upload_as(t, a.kv, k, n_kv),
+                      vs_trial_upload_as(t, a.kv, v, n_kv)};
+    if (t->status == VS_OK) /* k and v are now what the device has */
+        t->status = vs_attention_ref(want, q, k, v, host.bias, host.slots, &a);
     if (s->bias)
         job.attention.bias = vs_trial_upload(t, bias, n_bias);
     if (s->slots)
@@ -131,6 +134,9 @@ static void run(struct vs_trial *t, const struct vs_case *self)
                                               .exact = exact,
                                               .sums = true});
 }
+
+/* 2^-9 to 2^-8 of the results' root mean square: what the rounding of keys and values may do. */
+#define HALVES 32768
 
 #define SHAPE(...)                                                                                 \
     &(const struct shape)                                                                          \
@@ -151,5 +157,10 @@ const struct vs_case vs_cases_attention[] = {
     {"attention", run, SHAPE(9, 65, 1, 256), false, 256},
     {"attention", run, SHAPE(24, 24, 1, 48), false, 256},
     {"attention", run, SHAPE(13, 129, 1, 384), false, 256},
+    {"attention kv f16", run, SHAPE(37, 130, 3, 32, .slots = true, .halves = true), true, HALVES},
+    {"attention kv f16", run, SHAPE(7, 31, 2, 32, .special = true, .halves = true), true, HALVES},
+    {"attention kv f16", run, SHAPE(19, 65, 4, 16, .halves = true), false, HALVES},
+    {"attention kv f16", run, SHAPE(33, 257, 2, 128, .slots = true, .halves = true), false, HALVES},
+    {"attention kv f16", run, SHAPE(13, 129, 1, 384, .halves = true), false, HALVES},
     {0},
 };

@@ -212,6 +212,7 @@ static void run_router(struct vs_trial *t, const struct vs_case *self)
 struct state_shape {
     size_t n_rows, n_heads, head_dim;
     bool channel_gates, empty; /* empty: the read before anything was folded in */
+    bool halves; /* values are kept as such; float64 takes them as they were before */
 };
 
 struct state_job {
@@ -271,17 +272,20 @@ static void run_update(struct vs_trial *t, const struct vs_case *self)
            n_state = width * dim;
     size_t n_gates = s->channel_gates ? dim : 1, gates = s->n_heads * n_gates;
     vs_trial_shape(t, "%zu tokens %zux%zu %s", s->n_rows, s->n_heads, dim,
-                   s->channel_gates ? "channel gates" : "head gates");
+                   s->halves          ? "f16"
+                   : s->channel_gates ? "channel gates"
+                                      : "head gates");
     float *k = vs_trial_input(t, n, VS_INPUT_GAUSS, 1);
     float *v = vs_trial_input(t, n, VS_INPUT_GAUSS, 1);
     float *beta = vs_trial_input(t, s->n_rows * gates, VS_INPUT_GAUSS, 2);
     float *alpha = vs_trial_input(t, s->n_rows * gates, VS_INPUT_GAUSS, 1);
     float *a_log = vs_trial_input(t, gates, VS_INPUT_GAUSS, 0.3f);
     float *state = vs_trial_input(t, n_state, VS_INPUT_GAUSS, 1);
-    float *want = vs_trial_floats(t, n_state);
+    float *want = vs_trial_floats(t, n_state), *kept = vs_trial_floats(t, n);
     double *exact = vs_trial_doubles(t, n_state);
     if (t->status != VS_OK)
         return;
+    memcpy(kept, v, n * sizeof *kept); /* becomes what the device has of v */
     for (size_t i = 0; i < s->n_rows * gates; i++)
         alpha[i] -= 3; /* decays near 1, as trained ones are */
     vs_unit_ref(k, k, s->n_rows * s->n_heads, dim, 1e-6f);
@@ -290,13 +294,14 @@ static void run_update(struct vs_trial *t, const struct vs_case *self)
                                        .n_heads = s->n_heads,
                                        .head_dim = dim,
                                        .beta_width = gates,
-                                       .alpha_width = gates},
+                                       .alpha_width = gates,
+                                       .v = s->halves ? VS_F16 : VS_F32},
                             .k = vs_trial_upload(t, k, n),
-                            .v = vs_trial_upload(t, v, n),
+                            .v = vs_trial_upload_as(t, s->halves ? VS_F16 : VS_F32, kept, n),
                             .beta = vs_trial_upload(t, beta, s->n_rows * gates),
                             .alpha = vs_trial_upload(t, alpha, s->n_rows * gates)};
     memcpy(want, state, n_state * sizeof *want);
-    vs_memory_update_ref(want, k, v, beta, alpha, &job.update);
+    vs_memory_update_ref(want, k, kept, beta, alpha, &job.update);
     for (size_t i = 0; i < n_state; i++)
         exact[i] = (double)state[i];
     for (size_t row = 0; row < s->n_rows; row++)
@@ -412,6 +417,7 @@ const struct vs_case vs_cases_memory[] = {
     {"memory update", run_update, STATE(7, 2, 36, .channel_gates = true), false, 64},
     {"memory update", run_update, STATE(72, 2, 64, .channel_gates = true), false, 64},
     {"memory update", run_update, STATE(24, 1, 128), false, 64},
+    {"memory update v f16", run_update, STATE(13, 3, 32, .halves = true), true, 16384},
     {"memory read", run_read, STATE(13, 3, 32), true, 32},
     {"memory read", run_read, STATE(7, 2, 32, .empty = true), true, 32},
     {"memory read", run_read, STATE(29, 2, 64), false, 32},

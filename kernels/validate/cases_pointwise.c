@@ -6,6 +6,7 @@
 
 #include <math.h>
 
+#include "kernels/convert/narrow.h"
 #include "kernels/pixels/pixels.h"
 #include "kernels/pointwise/pointwise.h"
 
@@ -23,6 +24,7 @@ enum kind {
     CHANNELS_FIRST,
     BYTES,
     SCATTER_ROWS,
+    SCATTER_HALVES,
     CHECK_FINITE
 };
 
@@ -49,7 +51,7 @@ struct job {
 
 static size_t count(const struct shape *s)
 {
-    if (s->kind == SCATTER_ROWS)
+    if (s->kind == SCATTER_ROWS || s->kind == SCATTER_HALVES)
         return s->n * s->columns;
     return s->n_channels ? s->n * s->n_channels * 4 * s->rows * s->columns : s->n;
 }
@@ -94,8 +96,15 @@ static enum vs_status launch(struct vs_trial *trial, const void *data, struct vs
         return vs_channels_first_run(context, out, job->x, job->y, job->y, s->n, s->n_channels,
                                      s->n_channels, 2 * s->rows, 2 * s->columns);
     case SCATTER_ROWS:
-        return vs_scatter_rows_run(context, out, job->x, job->slots, 0, ROWS_PER_SLOT, s->n,
+        return vs_scatter_rows_run(context, out, VS_F32, job->x, job->slots, 0, ROWS_PER_SLOT, s->n,
                                    s->columns);
+    case SCATTER_HALVES:
+        VS_TRY(vs_scatter_rows_run(context, vs_span_of(job->bytes), VS_F16, job->x, job->slots, 0,
+                                   ROWS_PER_SLOT, s->n, s->columns));
+        VS_TRY(vs_buffer_read(job->bytes, 0, job->host_bytes, n * sizeof(uint16_t)));
+        vs_dtype_widen(job->host, job->host_bytes, VS_F16, n);
+        return vs_buffer_write(out.buffer, out.offset * sizeof(float), job->host,
+                               n * sizeof(float));
     case BYTES:
         VS_TRY(vs_bytes_run(context, job->bytes, 0, job->x, n));
         VS_TRY(vs_buffer_read(job->bytes, 0, job->host_bytes, n));
@@ -109,6 +118,13 @@ static enum vs_status launch(struct vs_trial *trial, const void *data, struct vs
     }
 fail:
     return status;
+}
+
+/* Where element i of the rows goes. */
+static size_t scattered(const struct shape *s, size_t i)
+{
+    size_t row = i / s->columns, slot = (size_t)slots[row / ROWS_PER_SLOT];
+    return (slot * ROWS_PER_SLOT + row % ROWS_PER_SLOT) * s->columns + i % s->columns;
 }
 
 /* Oracle, and float64 (x, y as in launch()). */
@@ -140,10 +156,9 @@ static void oracle(float *out, const struct shape *s, const float *x, const floa
                               2 * s->columns);
         break;
     case SCATTER_ROWS:
-        for (size_t i = 0; i < n; i++) {
-            size_t row = i / s->columns, slot = (size_t)slots[row / ROWS_PER_SLOT];
-            out[(slot * ROWS_PER_SLOT + row % ROWS_PER_SLOT) * s->columns + i % s->columns] = x[i];
-        }
+    case SCATTER_HALVES:
+        for (size_t i = 0; i < n; i++)
+            out[scattered(s, i)] = x[i];
         break;
     case BYTES:
         vs_bytes_ref(bytes, x, n);
@@ -208,7 +223,7 @@ static void run(struct vs_trial *t, const struct vs_case *self)
 {
     const struct shape *s = self->shape;
     size_t n = count(s), n_out = s->kind == CHECK_FINITE ? 2 * sizeof(int32_t) : n;
-    if (s->kind == SCATTER_ROWS)
+    if (s->kind == SCATTER_ROWS || s->kind == SCATTER_HALVES)
         vs_trial_shape(t, "%zux%zu", s->n, s->columns);
     else if (s->n_channels)
         vs_trial_shape(t, "%zux%zux%zux%zu", s->n, s->n_channels, 2 * s->rows, 2 * s->columns);
@@ -227,10 +242,12 @@ static void run(struct vs_trial *t, const struct vs_case *self)
     want[4] = s->kind == CHECK_FINITE ? 0 : want[4]; /* low byte of the second flag */
     for (size_t i = 0; i < n_out; i++)
         exact[i] = exact_value(s, x, y, want, i);
+    for (size_t i = 0; i < n && s->kind == SCATTER_HALVES; i++) /* exact is of before rounding */
+        want[i] = vs_half_value(vs_half_of(want[i]));
     struct job job = {.shape = s,
                       .x = vs_trial_upload(t, x, n),
                       .y = vs_trial_upload(t, y, n),
-                      .bytes = vs_trial_buffer(t, n + 8),
+                      .bytes = vs_trial_buffer(t, 2 * n + 8),
                       .slots = vs_trial_ints(t, slots, N_SLOTS),
                       .host_bytes = bytes,
                       .host = host};
@@ -267,6 +284,8 @@ const struct vs_case vs_cases_pointwise[] = {
     {"patchify", run, SHAPE(PATCHIFY, 2, 5, 3, 4), true, 0},
     {"unpatchify", run, SHAPE(UNPATCHIFY, 2, 5, 3, 4), true, 0},
     {"scatter rows", run, SHAPE(SCATTER_ROWS, ROWS_PER_SLOT *N_SLOTS, .columns = 37), true, 0},
+    {"scatter rows f16", run, SHAPE(SCATTER_HALVES, ROWS_PER_SLOT *N_SLOTS, .columns = 37), true,
+     4096},
     {"channels last", run, SHAPE(CHANNELS_LAST, 2, 16, 3, 5), true, 0.5},
     {"channels first", run, SHAPE(CHANNELS_FIRST, 2, 16, 3, 5), true, 2},
     {"bytes", run, SHAPE(BYTES, 2003), true, 0},

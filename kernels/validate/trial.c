@@ -13,6 +13,7 @@
 #include "cl/alloc.h"
 #include "cl/sha256.h"
 #include "kernels/common/math64.h"
+#include "kernels/convert/narrow.h"
 
 enum { GUARD = 67 }; /* floats on each side; odd, so that data is never aligned */
 
@@ -168,6 +169,26 @@ struct vs_span vs_trial_upload(struct vs_trial *trial, const float *host, size_t
         status = vs_floats_create(&buffer, trial->context, padded, n + 2 * GUARD);
     free(padded);
     return vs_span_at(hold(trial, buffer, status), GUARD);
+}
+
+struct vs_span vs_trial_upload_as(struct vs_trial *trial, enum vs_dtype dtype, float *host,
+                                  size_t n)
+{
+    if (dtype == VS_F32 || trial->status != VS_OK)
+        return vs_trial_upload(trial, host, n);
+    size_t n_padded = n + 2 * GUARD;
+    uint16_t *halves = (uint16_t *)(void *)vs_trial_floats(trial, n_padded / 2 + 1);
+    const struct vs_buffer *buffer = vs_trial_buffer(trial, n_padded * sizeof *halves);
+    if (trial->status != VS_OK)
+        return (struct vs_span){0};
+    for (size_t i = 0; i < n_padded; i++)
+        halves[i] = vs_half_of(NAN);
+    for (size_t i = 0; i < n; i++) {
+        halves[GUARD + i] = vs_half_of(host[i]);
+        host[i] = vs_half_value(halves[GUARD + i]);
+    }
+    trial->status = vs_buffer_write(buffer, 0, halves, n_padded * sizeof *halves);
+    return vs_span_at(buffer, GUARD);
 }
 
 const struct vs_buffer *vs_trial_ints(struct vs_trial *trial, const int32_t *host, size_t n)

@@ -11,6 +11,7 @@
 #include "cl/buffer.h"
 #include "cl/context.h"
 #include "kernels/common/variant.h"
+#include "kernels/convert/dtype.h"
 #include "kernels/validate/validate.h"
 
 enum { VS_TRIAL_ITEMS = 48 };
@@ -63,6 +64,9 @@ float *vs_trial_input(struct vs_trial *trial, size_t n, enum vs_input kind, floa
 
 /* Device memory with a copy of host, at an odd offset; and a buffer of integers. */
 struct vs_span vs_trial_upload(struct vs_trial *trial, const float *host, size_t n);
+/* The same in that format, F32 or F16; host becomes what the device then has. */
+struct vs_span vs_trial_upload_as(struct vs_trial *trial, enum vs_dtype dtype, float *host,
+                                  size_t n);
 const struct vs_buffer *vs_trial_ints(struct vs_trial *trial, const int32_t *host, size_t n);
 /* n_bytes of device memory that hold anything. */
 const struct vs_buffer *vs_trial_buffer(struct vs_trial *trial, size_t n_bytes);
