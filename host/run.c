@@ -22,7 +22,7 @@
 #include "host/writer.h"
 
 /* The most of the time that checkpoints may take, and how fast the first is reckoned to be. */
-static const double checkpoint_share = 0.05, checkpoint_bytes_per_second = 2e8;
+static const double checkpoint_share = 0.05, checkpoint_bytes_per_second = 1e8;
 
 struct job {
     const struct host_run *run;
