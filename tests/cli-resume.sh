@@ -187,20 +187,25 @@ wait "$runner"
 
 # ---- Many moments --------------------------------------------------------------------------------
 
+# start OPTIONS...: in the background; $runner is the program itself, not a shell around it.
+start() {
+    "$program" generate -q "$@" 2>/dev/null </dev/null &
+    runner=$!
+}
+
 if [ "$long" = long ]; then
     for seed in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
         delay=$(awk -v seed=$seed 'BEGIN { srand(seed); printf "%.3f", 0.1 + rand() * 1.2 }')
         rm -rf k k.y4m killed
-        generate -o k -o k.y4m --keep killed --checkpoint-every 1 2>/dev/null &
-        runner=$!
+        start -m "$model" --size 48x32 --fps 16 -p "$first" --seed 7 --seconds 5.5 \
+            --at 2.5 "$second" -o k -o k.y4m --keep killed --checkpoint-every 1
         n_killed=0
         sleep "$delay"
         while kill -KILL "$runner" 2>/dev/null && [ "$n_killed" -lt 3 ]; do
             wait "$runner" 2>/dev/null
             n_killed=$((n_killed + 1))
             [ -e killed/run.json ] || break
-            resume killed -q 2>/dev/null &
-            runner=$!
+            start --resume killed
             sleep "$delay"
         done
         wait "$runner" 2>/dev/null
