@@ -1,4 +1,4 @@
-# host/: the program a person runs. Holds no arithmetic.
+# host/: the program a person runs. Holds no arithmetic but that of measuring finished videos.
 
 noinst_LTLIBRARIES += host/libhost.la
 host_libhost_la_SOURCES = \
@@ -26,10 +26,13 @@ host_libhost_la_SOURCES = \
 	host/validate.c host/validate.h host/validate_demo.c host/validate_hashes.h \
 	host/validate_text.c host/validate_compare.c host/report_html.c \
 	host/bench.c host/bench.h host/bench_measure.c host/bench_text.c \
-	host/tune.c host/tuning.c host/tuning.h
+	host/tune.c host/tuning.c host/tuning.h \
+	host/plot.c host/plot.h host/frames.c host/frames.h \
+	host/meter.c host/meter.h host/meter_looks.c host/meter_motion.c host/meter_looks.h \
+	host/metrics.c host/metrics_text.c host/metrics.h
 nodist_host_libhost_la_SOURCES = host/tuning_shipped.c
 if HAVE_FFMPEG
-host_libhost_la_SOURCES += host/sink_mp4.c host/sink_mp4.h
+host_libhost_la_SOURCES += host/sink_mp4.c host/sink_mp4.h host/frames_video.c
 endif
 host_libhost_la_LIBADD = models/libmodels.la $(PNG_LIBS) $(JANSSON_LIBS) $(FFMPEG_LIBS)
 

@@ -30,6 +30,8 @@ static const struct host_command commands[] = {
     {"bench", "measure the operations, and what the device can do at most", host_bench,
      &host_bench_spec},
     {"tune", "find the fastest variant of each operation on a device", host_tune, &host_tune_spec},
+    {"metrics", "measure flicker, consistency, motion and drift of finished videos", host_metrics,
+     &host_metrics_spec},
     {"help", "show this help, or that of a command", host_help, NULL},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

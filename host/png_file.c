@@ -6,6 +6,7 @@
 
 #include "host/png_file.h"
 
+#include <errno.h>
 #include <png.h>
 #include <setjmp.h>
 #include <stdio.h>
@@ -129,13 +130,27 @@ static void read_source(png_structp png, png_bytep data, size_t n)
     source->position += n;
 }
 
+/* Copies the text chunk `key`; *value stays NULL when there is none. */
+static enum vs_status find_text(char **value, png_structp png, png_infop info, const char *key)
+{
+    png_textp texts = NULL;
+    int n_texts = 0;
+    png_get_text(png, info, &texts, &n_texts);
+    for (int i = 0; i < n_texts && !*value; i++) {
+        if (strcmp(texts[i].key, key) == 0) {
+            *value = vs_strdup(texts[i].text ? texts[i].text : "");
+            if (!*value)
+                return VS_ERROR_MEMORY;
+        }
+    }
+    return VS_OK;
+}
+
 enum vs_status host_png_text(char **value, const uint8_t *data, size_t n_bytes, const char *key,
                              const char *name)
 {
     struct fault fault = {.status = VS_ERROR_USAGE};
     struct source source = {data, n_bytes, 0};
-    png_textp texts = NULL;
-    int n_texts = 0;
     *value = NULL;
     png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &fault, on_error, on_warning);
     png_infop info = png ? png_create_info_struct(png) : NULL;
@@ -149,15 +164,84 @@ enum vs_status host_png_text(char **value, const uint8_t *data, size_t n_bytes, 
     }
     png_set_read_fn(png, &source, read_source);
     png_read_info(png, info);
-    png_get_text(png, info, &texts, &n_texts);
-    enum vs_status status = VS_OK;
-    for (int i = 0; i < n_texts && !*value; i++) {
-        if (strcmp(texts[i].key, key) == 0) {
-            *value = vs_strdup(texts[i].text ? texts[i].text : "");
-            if (!*value)
-                status = VS_ERROR_MEMORY;
-        }
-    }
+    enum vs_status status = find_text(value, png, info, key);
     png_destroy_read_struct(&png, &info, NULL);
+    return status;
+}
+
+/* ---- Pixels ------------------------------------------------------------------------------- */
+
+/* Whatever the file holds becomes three bytes a pixel. */
+static void read_head(png_structp png, png_infop info)
+{
+    png_set_user_limits(png, HOST_PICTURE_SIDE_MAX, HOST_PICTURE_SIDE_MAX);
+    png_read_info(png, info);
+    if ((size_t)png_get_image_width(png, info) * png_get_image_height(png, info) >
+        HOST_PICTURE_PIXELS_MAX)
+        png_error(png, "the picture is too large");
+    png_set_expand(png);
+    png_set_scale_16(png);
+    png_set_gray_to_rgb(png);
+    png_set_strip_alpha(png);
+}
+
+/* Makes room for the picture of the header. */
+static enum vs_status fit(struct host_picture *picture, png_structp png, png_infop info)
+{
+    size_t width = png_get_image_width(png, info), height = png_get_image_height(png, info);
+    if (picture->rgb && picture->width == width && picture->height == height)
+        return VS_OK;
+    free(picture->rgb);
+    *picture = (struct host_picture){vs_alloc(width * height, 3), width, height};
+    return picture->rgb ? VS_OK : VS_ERROR_MEMORY;
+}
+
+static void read_rows(png_structp png, png_infop info, const struct host_picture *picture)
+{
+    int n_passes = png_set_interlace_handling(png);
+    png_read_update_info(png, info);
+    if (png_get_rowbytes(png, info) != picture->width * 3)
+        png_error(png, "its pixels are not RGB");
+    for (int pass = 0; pass < n_passes; pass++)
+        for (size_t y = 0; y < picture->height; y++)
+            png_read_row(png, picture->rgb + y * picture->width * 3, NULL);
+    png_read_end(png, NULL);
+}
+
+static enum vs_status read_file(struct host_picture *picture, char **value, const char *key,
+                                const char *path, FILE *file)
+{
+    struct fault fault = {.status = VS_ERROR_USAGE};
+    png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &fault, on_error, on_warning);
+    png_infop info = png ? png_create_info_struct(png) : NULL;
+    if (!info) {
+        png_destroy_read_struct(&png, NULL, NULL);
+        return vs_fail(VS_ERROR_MEMORY, "out of memory for '%s'", path);
+    }
+    if (setjmp(png_jmpbuf(png))) {
+        png_destroy_read_struct(&png, &info, NULL);
+        return vs_fail(fault.status, "'%s' is no readable PNG: %s", path, fault.message);
+    }
+    png_init_io(png, file);
+    read_head(png, info);
+    enum vs_status status = fit(picture, png, info);
+    if (status == VS_OK)
+        read_rows(png, info, picture);
+    if (status == VS_OK && value)
+        status = find_text(value, png, info, key);
+    png_destroy_read_struct(&png, &info, NULL);
+    return status;
+}
+
+enum vs_status host_png_read(struct host_picture *picture, char **value, const char *key,
+                             const char *path)
+{
+    if (value)
+        *value = NULL;
+    FILE *file = fopen(path, "rbe");
+    if (!file)
+        return vs_fail(VS_ERROR_USAGE, "cannot read '%s': %s", path, strerror(errno));
+    enum vs_status status = read_file(picture, value, key, path, file);
+    fclose(file);
     return status;
 }

@@ -4,11 +4,11 @@
  * as inline SVG, frames as base64. */
 #include "config.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "host/draft.h"
+#include "host/plot.h"
 #include "host/validate.h"
 
 static const char head[] =
@@ -110,36 +110,17 @@ static void print_cases(FILE *file, const struct host_report *report)
 
 /* ---- Plot --------------------------------------------------------------------------------- */
 
-enum { WIDTH = 640, HEIGHT = 280, LEFT = 70, RIGHT = 20, TOP = 16, BOTTOM = 44 };
-
-static double plot_x(size_t block, size_t n)
-{
-    return LEFT + (double)(WIDTH - LEFT - RIGHT) * (double)block / (double)n;
-}
-
-/* Linear from 0 to top. */
-static double plot_y(double value, double top)
-{
-    return TOP + (double)(HEIGHT - TOP - BOTTOM) * (1 - value / top);
-}
-
-/* The next round number: 1, 2 or 5 times a power of ten. */
-static double round_up(double value)
-{
-    double power = pow(10, floor(log10(value)));
-    double digits = value / power;
-    return (digits <= 1 ? 1 : digits <= 2 ? 2 : digits <= 5 ? 5 : 10) * power;
-}
-
 static void print_growth(FILE *file, const struct vs_case_result *chain)
 {
-    size_t n = chain->n_growth;
-    double top = 0;
-    for (size_t i = 0; i < n; i++)
-        top = isfinite(chain->growth[i]) && chain->growth[i] > top ? chain->growth[i] : top;
-    if (top <= 0)
-        return;
-    top = round_up(top);
+    const struct host_plot_line line = {chain->growth, chain->n_growth, "var(--mark)"};
+    const struct host_plot plot = {.title = "error after each block",
+                                   .x_label = "block",
+                                   .x_first = 1,
+                                   .x_every = 4,
+                                   .marks = true,
+                                   .grid_colour = "var(--line)",
+                                   .lines = &line,
+                                   .n_lines = 1};
     fputs("<h3>Growth of the error, block by block</h3>\n<p class=\"quiet\">Synthetic: x + W "
           "RMSNorm(x), ",
           file);
@@ -148,35 +129,8 @@ static void print_growth(FILE *file, const struct vs_case_result *chain)
           "the root mean square of the difference, relative to that of x, after each block. It is "
           "a measure of the arithmetic, not of the video model.</p>\n",
           file);
-    fprintf(file,
-            "<svg viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" role=\"img\" "
-            "aria-label=\"error after each block\">\n",
-            WIDTH, HEIGHT, WIDTH, HEIGHT);
-    for (int i = 0; i <= 4; i++) {
-        double y = plot_y(top * i / 4, top);
-        fprintf(file,
-                "<line x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\" stroke=\"var(--line)\"/>"
-                "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.2g</text>\n",
-                LEFT, y, WIDTH - RIGHT, y, LEFT - 8, y + 4, top * i / 4);
-    }
-    fputs("<polyline fill=\"none\" stroke=\"var(--mark)\" stroke-width=\"2\" points=\"", file);
-    for (size_t i = 0; i < n; i++)
-        if (isfinite(chain->growth[i]))
-            fprintf(file, "%.1f,%.1f ", plot_x(i + 1, n), plot_y(chain->growth[i], top));
-    fputs("\"/>\n", file);
-    for (size_t i = 0; i < n; i++) {
-        double x = plot_x(i + 1, n);
-        if (isfinite(chain->growth[i]))
-            fprintf(file,
-                    "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3\" fill=\"var(--mark)\"><title>block "
-                    "%zu: %.3e</title></circle>\n",
-                    x, plot_y(chain->growth[i], top), i + 1, chain->growth[i]);
-        if ((i + 1) % 4 == 0)
-            fprintf(file, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%zu</text>\n", x,
-                    HEIGHT - BOTTOM + 18, i + 1);
-    }
-    fprintf(file, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">block</text>\n</svg>\n",
-            (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6);
+    if (!host_plot_print(file, &plot, 0))
+        fputs("<p>There was none.</p>\n", file);
 }
 
 /* ---- Demo --------------------------------------------------------------------------------- */

@@ -58,9 +58,6 @@ VS_CHECK enum vs_status host_reports_write_html(const char *path, const struct h
  * VS_ERROR_VALIDATION when something does, VS_ERROR_USAGE when a file is no report. */
 VS_CHECK enum vs_status host_reports_compare(const char *path, const char *other_path);
 
-/* Text for XML and HTML: printable ASCII with its five marks replaced. */
-void host_print_escaped(FILE *file, const char *text);
-
 const char *host_verdict_word(enum vs_verdict verdict);
 
 #endif

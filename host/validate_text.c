@@ -10,6 +10,7 @@
 #include "cl/alloc.h"
 #include "host/draft.h"
 #include "host/json_text.h"
+#include "host/plot.h"
 #include "host/validate.h"
 
 const char *host_verdict_word(enum vs_verdict verdict)
@@ -140,23 +141,6 @@ enum vs_status host_reports_print_json(FILE *file, const struct host_report *rep
 }
 
 /* ---- JUnit -------------------------------------------------------------------------------- */
-
-void host_print_escaped(FILE *file, const char *text)
-{
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-        const char *entity = c == '&'    ? "&amp;"
-                             : c == '<'  ? "&lt;"
-                             : c == '>'  ? "&gt;"
-                             : c == '"'  ? "&quot;"
-                             : c == '\'' ? "&#39;"
-                                         : NULL;
-        if (entity)
-            fputs(entity, file);
-        else
-            fputc(c >= 0x20 && c < 0x7f ? c : '?', file);
-    }
-}
 
 static void print_test(FILE *file, const char *op, const char *shape, enum vs_verdict verdict,
                        const char *reason)
