@@ -36,7 +36,7 @@ oclgrind)
     # Its check for values never written knows no "freeze", which the optimiser makes; programs
     # built without it have no business in the user's cache.
     VS_TEST_SIZES=tiny
-    VS_TEST_CASES=60
+    VS_TEST_CASES=12
     OCLGRIND_BUILD_OPTIONS="-cl-opt-disable -DVS_NO_PREFETCH"
     XDG_CACHE_HOME=$work/cache
     # It calls itself a GPU, and would not be given what CPUs get.

@@ -158,7 +158,7 @@ check "exp, last bit of a coefficient" broken exp common/vmath.h 's/0x1.555554p-
 check "rmsnorm, another order" broken rmsnorm norm/norm.cl \
     's/(vload16(0, x + i) \* r) \* vload16(0, weight + i)/vload16(0, x + i) * (r * vload16(0, weight + i))/'
 check "rope, two roundings for one" broken rope rope/rope.cl \
-    's/fma(pair.x, s, bc)/(pair.x * s + bc)/'
+    's/fma(y.s0022446688aaccee, vload16(v, of_a), b)/(y.s0022446688aaccee * vload16(v, of_a) + b)/'
 check "unchanged copy" exits 0 env VS_KERNEL_DIR="$kernels" "$program" validate --quick --only unit
 
 finish
