@@ -4,7 +4,7 @@
 # test.sh - installs what the tests need and runs them all.
 #
 # sh tools/test.sh      1 make check, 2 make distcheck, 3 make check under AddressSanitizer and
-# UBSan, 4 three minutes of fuzzing, 5 the compilers of three vendors' GPUs, 6 videos and kernels on
+# UBSan, 4 a minute of fuzzing, 5 the compilers of three vendors' GPUs, 6 videos and kernels on
 # other OpenCL runtimes (part of make check-device). Builds lie in build-test/; may be run again. The
 # last line is `N passed, M failed`, counting Check's checks, golden cases and scripts of all runs.
 set -u
@@ -107,10 +107,10 @@ build sanitized --enable-sanitizers=address,undefined --disable-shared CFLAGS='-
 step "fuzzing"
 build fuzz --enable-fuzzing --disable-shared CC=clang CXX=clang++ CFLAGS='-O1 -g' \
     CXXFLAGS='-O1 -g' && {
-    (cd "$builds/fuzz" && sh "$root/tests/fuzz/run.sh" 180) >"$builds/fuzz.log" 2>&1
+    (cd "$builds/fuzz" && sh "$root/tests/fuzz/run.sh" 60) >"$builds/fuzz.log" 2>&1
     status=$?
     tail -n 12 "$builds/fuzz.log"
-    result "fuzz targets, 180 seconds" $status
+    result "fuzz targets, 60 seconds" $status
 }
 
 step "GPU compilers, offline"
