@@ -11,7 +11,7 @@ kernels_libkernels_la_SOURCES += \
 	kernels/common/span.h kernels/common/variant.h \
 	kernels/common/math64.c kernels/common/math64.h
 kernel_headers = kernels/common/vmath.h kernels/common/cell.clh kernels/common/reduce.clh \
-	kernels/common/reduce_group.clh kernels/common/registers.clh
+	kernels/common/reduce_group.clh kernels/common/registers.clh kernels/common/prefetch.clh
 
 # convert: number formats, rows of a table
 kernels_libkernels_la_SOURCES += \
@@ -90,7 +90,7 @@ nodist_kernels_libkernels_la_SOURCES = kernels/sources.c kernels/sources.h
 BUILT_SOURCES += kernels/sources.c kernels/sources.h
 CLEANFILES += kernels/sources.c kernels/sources.h
 EXTRA_DIST += $(kernel_files) kernels/common/cell.clh kernels/common/reduce.clh \
-	kernels/common/reduce_group.clh \
+	kernels/common/reduce_group.clh kernels/common/prefetch.clh \
 	kernels/common/registers.clh kernels/rope/rope.clh \
 	kernels/convert/widen.clh kernels/gemm/epilogue.clh kernels/conv/conv.clh kernels/NUMERICS.md
 

@@ -122,7 +122,8 @@ rows() {
                 next
             if ($2 == "activation" && ($NF == "VS_WIDTH=16") != vectors)
                 print "LEFT OUT: " runtime " " $0 " (width follows the vectors of the device)"
-            else if (runtime == "rusticl" && ($2 ~ /_tile$/ || /^norm.norm.cl/ || /VS_TOKENS=6$/))
+            else if (runtime == "rusticl" && ($2 ~ /_tile$/ || /^norm.norm.cl/ || $2 == "rope_row" ||
+                                              /VS_TOKENS=6$/))
                 print "LEFT OUT: " runtime " " $0 " (made of vectors; minutes to compile)"
             else if (runtime == "oclgrind" && (/VS_STRIPS=6/ || /^conv.*VS_LANES=16/ ||
                                                /memory_update_group.*VS_HEAD_DIM=128$/))

@@ -45,6 +45,7 @@
 #define VM_WIDTH 16
 #include "common/vmath.h"
 #include "common/cell.clh"
+#include "common/prefetch.clh"
 
 #define TILE 64
 #define DOT_BLOCK 256
@@ -157,18 +158,13 @@ __kernel void attention_plain(__global float *restrict out, ulong out_offset,
 #define KEY_ROWS row
 #endif
 
-/* Asks for rows of D elements ahead of their use: rows of a cache lie too far apart for a processor to
- * foresee. Tiles are for CPUs, where all memory is one; without the builtin nothing is lost but
- * time. */
+/* Asks for a row of D elements: rows of a cache lie too far apart for a processor to foresee. */
 static inline void prefetch_row(__global const VS_CELL(VS_KV) *row)
 {
-#ifdef __has_builtin
-/* A tile; GPUs may not know it, interpreters define VS_NO_PREFETCH. */
-#if __has_builtin(__builtin_prefetch) && VS_ROWS > 1 && !defined(VS_NO_PREFETCH)
+#if VS_ROWS > 1 /* a tile */
 #pragma unroll
     for (int d = 0; d < VS_HEAD_DIM; d += VS_KV ? 32 : 16)
-        __builtin_prefetch((const void *)(ulong)(row + d), 0, 2);
-#endif
+        VS_PREFETCH(row + d, 2);
 #endif
 }
 

@@ -41,6 +41,7 @@
 #define VM_WIDTH 16
 #include "common/vmath.h"
 #include "common/cell.clh"
+#include "common/prefetch.clh"
 #include "common/reduce.clh"
 #include "common/registers.clh"
 
@@ -175,15 +176,12 @@ static float16 load_values(__global const VS_CELL(VS_KV) *v, ulong i)
 #define PADDED_DIM ((VS_HEAD_DIM + 63) / 64 * 64)
 enum { AHEAD = 3 }; /* tokens whose rows are asked for before they are needed */
 
-/* Asks for n floats ahead of their use: tokens lie too far apart for a processor to foresee. Tiles
- * are for CPUs, where all memory is one; without the builtin nothing is lost but time. */
+/* Asks for n floats ahead of their use: tokens lie too far apart for a processor to foresee. */
 static inline void read_ahead(__global const float *x, int n)
 {
-#ifdef __has_builtin
-#if __has_builtin(__builtin_prefetch) && VS_VECTORS > 1 /* a tile; GPUs may not know it */
+#if VS_VECTORS > 1 /* a tile */
     for (int i = 0; i < n; i += 16)
-        __builtin_prefetch((const void *)(ulong)(x + i), 0, 3);
-#endif
+        VS_PREFETCH(x + i, 3);
 #endif
 }
 
