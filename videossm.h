@@ -77,6 +77,36 @@ VS_API const struct vs_device_info *vs_context_device(const struct vs_context *c
  * before. Results do not depend on it. */
 VS_API void vs_context_limit_launches(struct vs_context *context, double seconds);
 
+/* What memory on a device is for. */
+enum vs_use {
+    VS_USE_TEXT,        /* text encoder: the weights of a block, activations */
+    VS_USE_WEIGHTS,     /* transformer */
+    VS_USE_KV,          /* keys and values of the window, with the memory's gates */
+    VS_USE_STATE,       /* the memory's states */
+    VS_USE_ACTIVATIONS, /* transformer, with the text and the chunk's latents */
+    VS_USE_VAE_WEIGHTS,
+    VS_USE_VAE,         /* its history and work buffers, and pictures */
+    VS_USE_OTHER,
+    VS_N_USES
+};
+
+/* Bytes on a device by use. */
+struct vs_memory {
+    uint64_t own[VS_N_USES];    /* in storage of their own */
+    uint64_t mapped[VS_N_USES]; /* pages of model files, used in place */
+};
+
+/* What of it a device has to have room for: all, but on CPUs not the pages of files, which the
+ * system takes back where memory is short. */
+VS_API uint64_t vs_memory_needed(const struct vs_memory *memory,
+                                 const struct vs_device_info *device);
+
+/* From now on the context holds at most n_bytes, as vs_memory_needed() counts them, and no buffer
+ * of more than allocation_bytes; 0: what the device has. VS_ERROR_MEMORY where that does not
+ * suffice. vs_context_device() shows the limits as the device's own. */
+VS_API void vs_context_limit_memory(struct vs_context *context, uint64_t n_bytes,
+                                    uint64_t allocation_bytes);
+
 /* Proves with small known cases, in a few seconds, that the device computes as it must; the first
  * use of a device, driver and version pays, later ones find the verdict on disk.
  * VS_ERROR_VALIDATION names the operation that gave other bits. */
@@ -101,6 +131,7 @@ struct vs_model_files {
     const char *config;       /* config.json */
     const struct vs_lora *loras; /* merged into the transformer, one after the other */
     size_t n_loras;
+    bool sizes_only; /* for a plan: LoRAs are not added up, and the model has no fingerprint */
 };
 
 enum vs_gates { VS_GATES_NONE, VS_GATES_HEAD, VS_GATES_CHANNEL };

@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cl/alloc.h"
 #include "cl/huge_pages.h"
@@ -23,17 +24,53 @@ static enum vs_status no_memory(const struct vs_context *context, size_t n_bytes
                    (double)context->info.max_allocation_bytes / 1048576);
 }
 
+/* Enters a buffer into the books of its context, or takes it out. */
+static void account(const struct vs_buffer *buffer, bool enter)
+{
+    struct vs_context *context = buffer->context;
+    struct vs_memory *memory = &context->memory;
+    uint64_t *held = (buffer->mapped ? memory->mapped : memory->own) + buffer->use;
+    if (!enter) {
+        context->allocated_bytes -= buffer->n_bytes;
+        *held -= buffer->n_bytes;
+        return;
+    }
+    context->allocated_bytes += buffer->n_bytes;
+    *held += buffer->n_bytes;
+    if (context->peak_bytes < context->allocated_bytes)
+        context->peak_bytes = context->allocated_bytes;
+    if (vs_memory_needed(&context->peak, &context->info) <=
+        vs_memory_needed(memory, &context->info))
+        context->peak = *memory;
+    if (context->largest_bytes < buffer->n_bytes) {
+        context->largest_bytes = buffer->n_bytes;
+        context->largest_use = buffer->use;
+    }
+}
+
+/* Whether a buffer passes a limit. A plan is to say how much is wanted, so it has none. */
+static bool is_too_much(const struct vs_context *context, size_t n_bytes, bool mapped)
+{
+    struct vs_memory memory = context->memory;
+    if (context->hollow)
+        return false;
+    (mapped ? memory.mapped : memory.own)[context->use] += n_bytes;
+    return n_bytes > context->info.max_allocation_bytes ||
+           (context->memory_limit &&
+            vs_memory_needed(&memory, &context->info) > context->memory_limit);
+}
+
 static enum vs_status create(struct vs_buffer **out, struct vs_context *context,
                              cl_mem_flags flags, void *host, size_t n_bytes)
 {
     *out = NULL;
-    if (n_bytes > context->info.max_allocation_bytes)
+    if (is_too_much(context, n_bytes, flags & CL_MEM_USE_HOST_PTR))
         return no_memory(context, n_bytes, CL_INVALID_BUFFER_SIZE);
     struct vs_buffer *buffer = vs_alloc(1, sizeof *buffer);
     if (!buffer)
         return VS_ERROR_MEMORY;
     cl_int error = CL_MEM_OBJECT_ALLOCATION_FAILURE;
-    if (!vs_fault_due()) {
+    if (!context->hollow && !vs_fault_due()) {
         if (!(flags & CL_MEM_USE_HOST_PTR) && vs_huge_pages_suit(context, n_bytes))
             buffer->memory =
                 vs_huge_buffer(context, flags & ~(cl_mem_flags)CL_MEM_COPY_HOST_PTR, host, n_bytes);
@@ -41,15 +78,15 @@ static enum vs_status create(struct vs_buffer **out, struct vs_context *context,
             buffer->memory =
                 clCreateBuffer(context->context, flags, n_bytes ? n_bytes : 1, host, &error);
     }
-    if (!buffer->memory) {
+    if (!buffer->memory && !context->hollow) {
         free(buffer);
         return no_memory(context, n_bytes, error);
     }
     buffer->context = context;
     buffer->n_bytes = n_bytes;
-    context->allocated_bytes += n_bytes;
-    if (context->peak_bytes < context->allocated_bytes)
-        context->peak_bytes = context->allocated_bytes;
+    buffer->use = context->use;
+    buffer->mapped = flags & CL_MEM_USE_HOST_PTR;
+    account(buffer, true);
     *out = buffer;
     return VS_OK;
 }
@@ -87,8 +124,9 @@ void vs_buffer_free(struct vs_buffer *buffer)
 {
     if (!buffer)
         return;
-    buffer->context->allocated_bytes -= buffer->n_bytes;
-    clReleaseMemObject(buffer->memory);
+    account(buffer, false);
+    if (buffer->memory)
+        clReleaseMemObject(buffer->memory);
     free(buffer);
 }
 
@@ -123,6 +161,8 @@ enum vs_status vs_buffer_read(const struct vs_buffer *buffer, size_t offset, voi
 {
     enum vs_status status = VS_OK;
     VS_TRY(check_range(buffer, offset, n_bytes, "read"));
+    if (buffer->context->hollow && n_bytes)
+        memset(host, 0, n_bytes);
     if (n_bytes && !buffer->context->dry)
         VS_CL(buffer->context, clEnqueueReadBuffer(buffer->context->queue, buffer->memory, CL_TRUE,
                                                    offset, n_bytes, host, 0, NULL, NULL));

@@ -28,14 +28,11 @@ static void launch_as(struct vs_context *context, const char *device_class)
     }
 }
 
-enum vs_status vs_context_create(struct vs_context **out, const char *spec)
+/* What is known of a device before anything is made on it. */
+static enum vs_status describe(struct vs_context *context, const char *spec)
 {
     enum vs_status status = VS_OK;
-    cl_int error;
-    struct vs_context *context = vs_alloc(1, sizeof *context);
-    *out = NULL;
-    if (!context)
-        return VS_ERROR_MEMORY;
+    context->use = VS_USE_OTHER;
     VS_TRY(vs_device_find(&context->info, spec));
     VS_TRY(vs_device_id(&context->device, &context->info));
     VS_CL(context, clGetDeviceInfo(context->device, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT,
@@ -44,6 +41,35 @@ enum vs_status vs_context_create(struct vs_context **out, const char *spec)
     launch_as(context, getenv("VS_LAUNCH_AS"));
     if (context->info.type == VS_DEVICE_GPU)
         context->flops_per_launch = gpu_flops_per_launch;
+fail:
+    return status;
+}
+
+enum vs_status vs_context_create_hollow(struct vs_context **out, const char *spec)
+{
+    struct vs_context *context = vs_alloc(1, sizeof *context);
+    *out = NULL;
+    if (!context)
+        return VS_ERROR_MEMORY;
+    enum vs_status status = describe(context, spec);
+    if (status != VS_OK) {
+        vs_context_free(context);
+        return status;
+    }
+    context->hollow = context->dry = true;
+    *out = context;
+    return VS_OK;
+}
+
+enum vs_status vs_context_create(struct vs_context **out, const char *spec)
+{
+    enum vs_status status = VS_OK;
+    cl_int error;
+    struct vs_context *context = vs_alloc(1, sizeof *context);
+    *out = NULL;
+    if (!context)
+        return VS_ERROR_MEMORY;
+    VS_TRY(describe(context, spec));
     context->context = clCreateContext(NULL, 1, &context->device, NULL, NULL, &error);
     if (!context->context) {
         status = vs_cl_fail(error, "clCreateContext", context);
@@ -141,7 +167,12 @@ bool vs_context_software_fma(const struct vs_context *context)
 
 void vs_context_set_dry(struct vs_context *context, bool dry)
 {
-    context->dry = dry;
+    context->dry = dry || context->hollow;
+}
+
+bool vs_context_is_hollow(const struct vs_context *context)
+{
+    return context->hollow;
 }
 
 void vs_context_limit_launches(struct vs_context *context, double seconds)
@@ -158,7 +189,8 @@ enum vs_status vs_context_finish(struct vs_context *context)
 {
     enum vs_status status = VS_OK;
     for (int i = 0; i < VS_N_QUEUES; i++)
-        VS_CL(context, clFinish(context->queues[i]));
+        if (context->queues[i])
+            VS_CL(context, clFinish(context->queues[i]));
 fail:
     return status;
 }
@@ -196,6 +228,8 @@ void vs_fence_clear(struct vs_fence *fence)
     *fence = (struct vs_fence){0};
 }
 
+/* ---- Memory ------------------------------------------------------------------------------- */
+
 size_t vs_context_allocated_bytes(const struct vs_context *context)
 {
     return context->allocated_bytes;
@@ -204,4 +238,49 @@ size_t vs_context_allocated_bytes(const struct vs_context *context)
 size_t vs_context_peak_bytes(const struct vs_context *context)
 {
     return context->peak_bytes;
+}
+
+void vs_context_charge(struct vs_context *context, enum vs_use use)
+{
+    context->use = use;
+}
+
+struct vs_memory vs_context_memory(const struct vs_context *context)
+{
+    return context->memory;
+}
+
+struct vs_memory vs_context_peak(const struct vs_context *context)
+{
+    return context->peak;
+}
+
+void vs_context_forget_peak(struct vs_context *context)
+{
+    context->peak = context->memory;
+}
+
+size_t vs_context_largest_buffer(const struct vs_context *context, enum vs_use *use)
+{
+    *use = context->largest_use;
+    return context->largest_bytes;
+}
+
+uint64_t vs_memory_needed(const struct vs_memory *memory, const struct vs_device_info *device)
+{
+    uint64_t n_bytes = 0;
+    for (int use = 0; use < VS_N_USES; use++)
+        n_bytes += memory->own[use] + (device->type == VS_DEVICE_CPU ? 0 : memory->mapped[use]);
+    return n_bytes;
+}
+
+void vs_context_limit_memory(struct vs_context *context, uint64_t n_bytes,
+                             uint64_t allocation_bytes)
+{
+    struct vs_device_info *info = &context->info;
+    context->memory_limit = n_bytes;
+    if (n_bytes)
+        info->global_memory_bytes = n_bytes;
+    if (allocation_bytes && allocation_bytes < info->max_allocation_bytes)
+        info->max_allocation_bytes = allocation_bytes;
 }

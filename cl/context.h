@@ -48,4 +48,23 @@ void vs_context_set_dry(struct vs_context *context, bool dry);
 size_t vs_context_allocated_bytes(const struct vs_context *context);
 size_t vs_context_peak_bytes(const struct vs_context *context);
 
+/* ---- Plans -------------------------------------------------------------------------------- */
+
+/* A context that is all bookkeeping: everything can be made and run in it as in another one of that
+ * device, but buffers have no storage, programs are not built, nothing is enqueued, and what is
+ * read is zeros. What a run takes is thus what its own code asks for. */
+VS_CHECK enum vs_status vs_context_create_hollow(struct vs_context **context, const char *spec);
+bool vs_context_is_hollow(const struct vs_context *context);
+
+/* What buffers made from now on are for; VS_USE_OTHER to begin with. */
+void vs_context_charge(struct vs_context *context, enum vs_use use);
+
+/* Memory by use, now and when most of it was needed since vs_context_forget_peak(). */
+struct vs_memory vs_context_memory(const struct vs_context *context);
+struct vs_memory vs_context_peak(const struct vs_context *context);
+void vs_context_forget_peak(struct vs_context *context);
+
+/* The largest buffer so far and its use. */
+size_t vs_context_largest_buffer(const struct vs_context *context, enum vs_use *use);
+
 #endif

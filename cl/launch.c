@@ -28,7 +28,7 @@ void vs_launch_begin(struct vs_launch *launch, struct vs_context *context,
 
 static void set_arg(struct vs_launch *launch, size_t n_bytes, const void *value)
 {
-    if (launch->status != VS_OK)
+    if (launch->status != VS_OK || launch->context->hollow)
         return;
     cl_int error = clSetKernelArg(launch->kernel->kernel, launch->n_args, n_bytes, value);
     if (error != CL_SUCCESS) {

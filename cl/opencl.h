@@ -43,11 +43,17 @@ struct vs_context {
     struct vs_program *programs; /* built so far, a list */
     size_t n_compiled, n_from_cache;
     size_t allocated_bytes, peak_bytes;
+    enum vs_use use; /* of what is made next */
+    struct vs_memory memory, peak;
+    size_t largest_bytes;
+    enum vs_use largest_use;
+    uint64_t memory_limit; /* 0: the device's own */
     struct vs_choice *choices; /* by key */
     size_t n_choices;
     cl_uint vector_width;
     bool software_fma; /* see cl/software_fma.h */
     bool dry; /* nothing is enqueued */
+    bool hollow; /* see vs_context_create_hollow(); queues and context are NULL, dry is true */
     struct vs_profile *profile; /* NULL: launches are not counted */
     double flops_per_launch; /* longest launch, in arithmetic operations; 0: no limit */
     double launch_seconds;   /* longest launch, measured; 0: no limit, or the one above */
@@ -57,6 +63,8 @@ struct vs_buffer {
     struct vs_context *context;
     cl_mem memory;
     size_t n_bytes;
+    enum vs_use use;
+    bool mapped; /* the storage is the host's, in place */
 };
 
 struct vs_kernel {

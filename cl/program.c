@@ -51,7 +51,8 @@ static void program_free(struct vs_program *program)
     while (program->kernels) {
         struct vs_kernel *kernel = program->kernels;
         program->kernels = kernel->next;
-        clReleaseKernel(kernel->kernel);
+        if (kernel->kernel)
+            clReleaseKernel(kernel->kernel);
         free(kernel->name);
         free(kernel);
     }
@@ -84,22 +85,15 @@ static enum vs_status compile(struct vs_program *program, struct vs_context *con
     return VS_OK;
 }
 
-static enum vs_status program_build(struct vs_program **out, struct vs_context *context,
-                                    const struct vs_source *source, const char *options)
+/* From the disk, or from source. */
+static enum vs_status build(struct vs_program *program, struct vs_context *context)
 {
     enum vs_status status = VS_OK;
     char *text = NULL, *with_fma = NULL, *all_options = NULL, key[65];
-    const char *used = source->text;
+    const char *used = program->source->text;
     const char *folder = getenv("VS_KERNEL_DIR");
-    struct vs_program *program = vs_alloc(1, sizeof *program);
-    *out = NULL;
-    if (!program || !(program->options = vs_strdup(options))) {
-        status = VS_ERROR_MEMORY;
-        goto fail;
-    }
-    program->source = source;
     if (folder) {
-        VS_TRY(vs_kernel_dir_read(&text, folder, source->name));
+        VS_TRY(vs_kernel_dir_read(&text, folder, program->source->name));
         used = text;
     }
     if (context->software_fma) {
@@ -110,7 +104,7 @@ static enum vs_status program_build(struct vs_program **out, struct vs_context *
         }
         used = with_fma;
     }
-    all_options = vs_format("%s %s", fixed_options, options);
+    all_options = vs_format("%s %s", fixed_options, program->options);
     if (!all_options) {
         status = VS_ERROR_MEMORY;
         goto fail;
@@ -123,15 +117,32 @@ static enum vs_status program_build(struct vs_program **out, struct vs_context *
         VS_TRY(compile(program, context, used, all_options));
         vs_program_cache_store(key, program->program);
     }
-    program->next = context->programs;
-    context->programs = program;
-    *out = program;
-    program = NULL;
 fail:
-    program_free(program);
     free(text);
     free(with_fma);
     free(all_options);
+    return status;
+}
+
+static enum vs_status program_create(struct vs_program **out, struct vs_context *context,
+                                     const struct vs_source *source, const char *options)
+{
+    enum vs_status status = VS_OK;
+    struct vs_program *program = vs_alloc(1, sizeof *program);
+    *out = NULL;
+    if (!program || !(program->options = vs_strdup(options))) {
+        status = VS_ERROR_MEMORY;
+        goto fail;
+    }
+    program->source = source;
+    if (!context->hollow)
+        VS_TRY(build(program, context));
+    program->next = context->programs;
+    context->programs = program;
+    *out = program;
+    return VS_OK;
+fail:
+    program_free(program);
     return status;
 }
 
@@ -159,7 +170,7 @@ enum vs_status vs_kernel_get(struct vs_kernel **out, struct vs_context *context,
     while (program && !(program->source == source && !strcmp(program->options, options)))
         program = program->next;
     if (!program)
-        VS_TRY(program_build(&program, context, source, options));
+        VS_TRY(program_create(&program, context, source, options));
     for (kernel = program->kernels; kernel; kernel = kernel->next)
         if (!strcmp(kernel->name, name)) {
             *out = kernel;
@@ -172,15 +183,17 @@ enum vs_status vs_kernel_get(struct vs_kernel **out, struct vs_context *context,
         status = VS_ERROR_MEMORY;
         goto fail;
     }
-    kernel->kernel = clCreateKernel(program->program, name, &error);
-    if (!kernel->kernel) {
+    if (!context->hollow)
+        kernel->kernel = clCreateKernel(program->program, name, &error);
+    if (!kernel->kernel && !context->hollow) {
         status = vs_cl_fail(error, "clCreateKernel", context);
         status = vs_fail_in(status, "kernel %s of %s", name, source->name);
         goto fail;
     }
     kernel->next = program->kernels;
     program->kernels = kernel;
-    trace(context, program, name);
+    if (!context->hollow)
+        trace(context, program, name);
     *out = kernel;
     return VS_OK;
 fail:

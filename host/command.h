@@ -25,10 +25,11 @@ int host_validate(int argc, char **argv);
 int host_bench(int argc, char **argv);
 int host_tune(int argc, char **argv);
 int host_metrics(int argc, char **argv);
+int host_plan(int argc, char **argv);
 
 extern const struct host_spec host_generate_spec, host_replay_spec, host_devices_spec,
     host_inspect_spec, host_convert_spec, host_validate_spec, host_bench_spec, host_tune_spec,
-    host_metrics_spec;
+    host_metrics_spec, host_plan_spec;
 
 /* Prints "videossm-cl: error: " and the message of the last fault, unless status is VS_OK; returns
  * status. Control characters, which a file name or a model may hold, do not reach the terminal. */

@@ -111,23 +111,12 @@ static enum vs_status choose_container(enum vs_container *container, const struc
 
 static enum vs_status parse_size(uint64_t *n_bytes, const char *text)
 {
-    static const char units[] = "KMG";
-    char digits[24];
-    size_t n = strspn(text, "0123456789");
-    const char *unit = text[n] ? strchr(units, text[n]) : NULL;
-    bool right = n > 0 && n < sizeof digits && (!text[n] || (unit && !text[n + 1]));
-    if (right) {
-        memcpy(digits, text, n);
-        digits[n] = '\0';
-        right = host_parse_count(digits, n_bytes) && *n_bytes > 0;
-    }
-    for (const char *u = units; right && unit && u <= unit; u++)
-        right = !__builtin_mul_overflow(*n_bytes, 1024, n_bytes);
-    return right ? VS_OK
-                 : vs_fail(VS_ERROR_USAGE,
-                           "--shard-size '%s': give bytes, or a number with K, M or G (times "
-                           "1024), for example 4G",
-                           text);
+    return host_parse_bytes(text, n_bytes)
+               ? VS_OK
+               : vs_fail(VS_ERROR_USAGE,
+                         "--shard-size '%s': give bytes, or a number with K, M or G (times "
+                         "1024), for example 4G",
+                         text);
 }
 
 static enum vs_status settle(struct vs_conversion_options *wish, const struct values *values)

@@ -13,6 +13,7 @@
 
 #include "cl/alloc.h"
 #include "host/command.h"
+#include "host/plan.h"
 #include "host/resume.h"
 #include "host/run.h"
 #include "host/settings.h"
@@ -29,6 +30,7 @@ struct values {
     int memory, noise, kv;
     const char *resume, *extend;
     struct host_number redo_from;
+    bool json; /* of plan */
 };
 
 static const struct host_option options[] = {
@@ -92,7 +94,10 @@ static const struct host_option options[] = {
      offsetof(struct values, extend)},
     HOST_MODEL_OPTIONS(struct values, run),
     HOST_RUNNING_OPTIONS(struct values, run),
+    /* What generate takes, plan does too, and has this last one. */
+    {HOST_FLAG, 0, "json", NULL, "Print JSON, for programs.", offsetof(struct values, json)},
 };
+enum { N_PLAN_OPTIONS = sizeof options / sizeof *options, N_OPTIONS = N_PLAN_OPTIONS - 1 };
 
 const struct host_spec host_generate_spec = {
     .command = "generate",
@@ -101,7 +106,7 @@ const struct host_spec host_generate_spec = {
              "they are decoded. The first Ctrl-C finishes the chunk and leaves playable files, "
              "the second quits at once. A run with --keep goes on after any end.",
     .options = options,
-    .n_options = sizeof options / sizeof *options,
+    .n_options = N_OPTIONS,
     .examples =
         "  videossm-cl generate -o out/ -o video.mp4 --seconds 60 --seed 7 \\\n"
         "      -p \"a blue square moves left and right on a sand background\"\n"
@@ -153,22 +158,13 @@ static enum vs_status draw_seed(uint64_t *seed)
                          strerror(errno));
 }
 
-static enum vs_status generate(const struct values *values, bool *told)
+static struct vs_generate_options collect_wish(const struct values *values,
+                                               const struct host_prompts *prompts)
 {
-    enum vs_status status = VS_OK;
-    struct host_prompts prompts = {0};
-    struct vs_model *model = NULL;
     struct vs_generate_options wish;
     vs_generate_options_init(&wish);
-    VS_TRY(collect_prompts(&prompts, values, 0));
-    VS_TRY(host_prompts_settle(&prompts));
-    if (values->run.every.given && !values->run.keep) {
-        status = vs_fail(VS_ERROR_USAGE, "--checkpoint-every needs a place: give --keep DIR");
-        goto fail;
-    }
-    VS_TRY(host_run_check(&values->run));
-    wish.prompts = prompts.items;
-    wish.n_prompts = prompts.n;
+    wish.prompts = prompts->items;
+    wish.n_prompts = prompts->n;
     wish.width = values->size.width;
     wish.height = values->size.height;
     wish.fps = values->fps.value;
@@ -180,9 +176,26 @@ static enum vs_status generate(const struct values *values, bool *told)
     wish.sink = values->sink.given ? (int)values->sink.value : -1;
     wish.horizon = values->horizon.value;
     wish.kv = (enum vs_kv)(VS_KV_F32 + values->kv); /* -1, not given: the default */
+    return wish;
+}
+
+static enum vs_status generate(const struct values *values, bool *told)
+{
+    enum vs_status status = VS_OK;
+    struct host_prompts prompts = {0};
+    struct vs_model *model = NULL;
+    struct vs_generate_options wish;
+    VS_TRY(collect_prompts(&prompts, values, 0));
+    VS_TRY(host_prompts_settle(&prompts));
+    if (values->run.every.given && !values->run.keep) {
+        status = vs_fail(VS_ERROR_USAGE, "--checkpoint-every needs a place: give --keep DIR");
+        goto fail;
+    }
+    VS_TRY(host_run_check(&values->run));
+    wish = collect_wish(values, &prompts);
     if (!values->seed.given)
         VS_TRY(draw_seed(&wish.seed));
-    VS_TRY(host_run_open_model(&model, &values->run));
+    VS_TRY(host_run_open_model(&model, &values->run, false));
     VS_TRY(host_run_video(&values->run, model, &wish, !values->seed.given, NULL, told));
 fail:
     vs_model_free(model);
@@ -264,4 +277,80 @@ int host_generate(int argc, char **argv)
     host_run_free_options(&values.run);
     free(values.at.items);
     return told ? (int)status : host_report(status);
+}
+
+/* ---- Plans -------------------------------------------------------------------------------- */
+
+const struct host_spec host_plan_spec = {
+    .command = "plan",
+    .summary = "say what a run will take, before anything is loaded",
+    .about = "Says how much memory a run of 'generate' with the same options will take on the "
+             "device, by use, and on the host; what it will write to disk; and how long it will "
+             "take. The run is gone through on paper: of the model's files little more than the "
+             "headers is read, and nothing is computed. Exits with 4 when the run does not fit, and "
+             "says what would. A prompt may be missing; then it is as long as one can be.",
+    .options = options,
+    .n_options = N_PLAN_OPTIONS,
+    .examples = "  videossm-cl plan -m Wan2.1-T2V-1.3B --seconds 60\n"
+                "  videossm-cl plan -m DIR -d gpu --max-memory 8G --window 12 --kv f16\n",
+};
+
+/* As many words as the text encoder takes. */
+static enum vs_status add_longest_prompt(struct host_prompts *prompts, size_t n_words)
+{
+    static const char word[] = "word ";
+    size_t n = sizeof word - 1;
+    char *text = vs_alloc(n_words * n + 1, 1);
+    if (!text)
+        return VS_ERROR_MEMORY;
+    for (size_t i = 0; i < n_words; i++)
+        memcpy(text + i * n, word, n);
+    enum vs_status status = host_prompts_add(prompts, 0, text, "--prompt");
+    free(text);
+    return status;
+}
+
+static enum vs_status show_plan(const struct values *values)
+{
+    enum { MOST_WORDS = 1024 };
+    enum vs_status status = VS_OK;
+    struct host_prompts prompts = {0};
+    struct vs_model *model = NULL;
+    struct host_plan plan;
+    VS_TRY(collect_prompts(&prompts, values, 0));
+    if (!values->script && !values->prompt)
+        VS_TRY(add_longest_prompt(&prompts, MOST_WORDS));
+    VS_TRY(host_prompts_settle(&prompts));
+    VS_TRY(host_run_limit(NULL, &values->run));
+    const struct vs_generate_options wish = collect_wish(values, &prompts);
+    VS_TRY(host_run_open_model(&model, &values->run, true));
+    VS_TRY(host_plan_make(&plan, &values->run, model, &wish));
+    status = host_plan_check(&plan, &values->run, model, &wish);
+    if (!values->json)
+        host_plan_print(stdout, &plan, vs_model_info(model), &values->run);
+    else if (host_plan_print_json(stdout, &plan, vs_model_info(model),
+                                  status == VS_OK ? NULL : vs_error_message()) != VS_OK)
+        status = VS_ERROR_MEMORY;
+fail:
+    vs_model_free(model);
+    host_prompts_free(&prompts);
+    return status;
+}
+
+int host_plan(int argc, char **argv)
+{
+    struct values values = {.seconds = {false, DEFAULT_SECONDS}, .kv = -1};
+    bool help;
+    enum vs_status status = host_options_parse(&host_plan_spec, &values, NULL, &help, argc, argv);
+    if (status == VS_OK && help)
+        host_options_print_help(&host_plan_spec, stdout);
+    else if (status == VS_OK && (values.resume || values.extend || values.redo_from.given))
+        status = vs_fail(VS_ERROR_USAGE, "a run that is kept has been planned already; give its "
+                                         "options in place of --%s",
+                         values.resume ? "resume" : values.extend ? "extend" : "redo-from");
+    else if (status == VS_OK)
+        status = show_plan(&values);
+    host_run_free_options(&values.run);
+    free(values.at.items);
+    return host_report(status);
 }

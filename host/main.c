@@ -18,6 +18,7 @@ static int host_help(int argc, char **argv);
 
 static const struct host_command commands[] = {
     {"generate", "make a video from a prompt", host_generate, &host_generate_spec},
+    {"plan", "say what a run will take, before anything is loaded", host_plan, &host_plan_spec},
     {"replay", "make the same video again from one of its files", host_replay, &host_replay_spec},
     {"devices", "list OpenCL devices, and why one may be missing", host_devices,
      &host_devices_spec},

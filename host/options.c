@@ -39,6 +39,23 @@ bool host_parse_number(const char *text, double *value)
     return true;
 }
 
+bool host_parse_bytes(const char *text, uint64_t *n_bytes)
+{
+    static const char units[] = "KMG";
+    char digits[24];
+    size_t n = strspn(text, "0123456789");
+    const char *unit = text[n] ? strchr(units, text[n]) : NULL;
+    bool right = n > 0 && n < sizeof digits && (!text[n] || (unit && !text[n + 1]));
+    if (right) {
+        memcpy(digits, text, n);
+        digits[n] = '\0';
+        right = host_parse_count(digits, n_bytes) && *n_bytes > 0;
+    }
+    for (const char *u = units; right && unit && u <= unit; u++)
+        right = !__builtin_mul_overflow(*n_bytes, 1024, n_bytes);
+    return right;
+}
+
 enum vs_status host_list_add(struct host_list *list, const char *item)
 {
     const char **items = vs_realloc(list->items, list->n + 1, sizeof *items);

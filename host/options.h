@@ -88,6 +88,9 @@ const char *host_nearest(const char *word, const char *const *words, size_t n_wo
 bool host_parse_count(const char *text, uint64_t *value);
 bool host_parse_number(const char *text, double *value);
 
+/* Bytes: a whole number greater than 0, or one with K, M or G behind it (times 1024). */
+bool host_parse_bytes(const char *text, uint64_t *n_bytes);
+
 /* Prints text in lines of at most `width` columns, all but the first after `indent` blanks;
  * `column` is where the cursor stands. Ends with a newline. */
 void host_print_wrapped(FILE *file, const char *text, size_t column, size_t indent, size_t width);

@@ -133,7 +133,7 @@ static enum vs_status replay(const struct values *values, const char *path, bool
     VS_TRY(host_run_check(&values->run));
     VS_TRY(read_record(&json, path));
     VS_TRY(host_settings_parse(&settings, json, path));
-    VS_TRY(host_run_open_model(&model, &values->run));
+    VS_TRY(host_run_open_model(&model, &values->run, false));
     const char *fingerprint = vs_model_info(model)->fingerprint;
     if (strcmp(fingerprint, settings.model) != 0 && !values->force) {
         status = wrong_model(&settings, path, fingerprint);

@@ -145,7 +145,7 @@ static enum vs_status make_video(struct host_run *run, const struct host_resume 
     if (resume->redo)
         VS_TRY(check_branch(run, kept, resume));
     VS_TRY(host_run_check(run));
-    VS_TRY(host_run_open_model(&model, run));
+    VS_TRY(host_run_open_model(&model, run, false));
     VS_TRY(host_kept_fit(kept, vs_model_info(model)));
     if (resume->extend > 0)
         VS_TRY(extend(kept, resume->extend));

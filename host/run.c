@@ -14,6 +14,7 @@
 #include "host/catch_up.h"
 #include "host/draft.h"
 #include "host/lora_option.h"
+#include "host/plan.h"
 #include "host/profile.h"
 #include "host/settings.h"
 #include "host/signals.h"
@@ -48,7 +49,31 @@ struct job {
 
 enum vs_status host_run_check(const struct host_run *run)
 {
-    return host_sinks_check(&run->outputs);
+    enum vs_status status = host_run_limit(NULL, run);
+    return status == VS_OK ? host_sinks_check(&run->outputs) : status;
+}
+
+static enum vs_status read_limit(uint64_t *n_bytes, const char *option, const char *text)
+{
+    *n_bytes = 0;
+    if (!text || host_parse_bytes(text, n_bytes))
+        return VS_OK;
+    return vs_fail(VS_ERROR_USAGE,
+                   "--%s '%s': give bytes, or a number with K, M or G (times 1024), for example "
+                   "256M",
+                   option, text);
+}
+
+enum vs_status host_run_limit(struct vs_context *context, const struct host_run *run)
+{
+    enum vs_status status = VS_OK;
+    uint64_t memory, allocation;
+    VS_TRY(read_limit(&memory, "max-memory", run->max_memory));
+    VS_TRY(read_limit(&allocation, "max-alloc", run->max_alloc));
+    if (context)
+        vs_context_limit_memory(context, memory, allocation);
+fail:
+    return status;
 }
 
 /* ---- Model -------------------------------------------------------------------------------- */
@@ -86,7 +111,8 @@ enum vs_status host_run_find_model(struct vs_model_files *files, const struct ho
     return VS_OK;
 }
 
-enum vs_status host_run_open_model(struct vs_model **model, const struct host_run *run)
+enum vs_status host_run_open_model(struct vs_model **model, const struct host_run *run,
+                                   bool sizes_only)
 {
     struct vs_model_files files;
     struct vs_lora *loras = NULL;
@@ -95,6 +121,7 @@ enum vs_status host_run_open_model(struct vs_model **model, const struct host_ru
     VS_TRY(host_loras_parse(&loras, &run->loras));
     files.loras = loras;
     files.n_loras = run->loras.n;
+    files.sizes_only = sizes_only;
     status = vs_model_open(model, &files);
 fail:
     host_loras_free(loras, run->loras.n);
@@ -199,7 +226,7 @@ static enum vs_status open_context(struct job *job)
     enum vs_status status = host_open_device(&job->context, job->run->device);
     if (status == VS_OK && job->run->max_kernel_ms.given)
         vs_context_limit_launches(job->context, job->run->max_kernel_ms.value / 1000);
-    return status;
+    return status == VS_OK ? host_run_limit(job->context, job->run) : status;
 }
 
 /* Brings generator and outputs to where the chunks of source end. */
@@ -289,6 +316,9 @@ static enum vs_status run_generator(struct job *job, const struct vs_video_info 
 {
     enum vs_status status = VS_OK;
     struct vs_generator *generator = NULL;
+    struct host_plan plan;
+    VS_TRY(host_plan_make(&plan, job->run, job->model, job->options));
+    VS_TRY(host_plan_check(&plan, job->run, job->model, job->options));
     VS_TRY(open_context(job));
     host_progress_begin(job->progress, video, job->options->seed, seed_drawn,
                         vs_context_device(job->context)->name);

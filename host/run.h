@@ -19,6 +19,7 @@ struct host_run {
     bool unsafe;
     bool profile;
     struct host_number max_kernel_ms;
+    const char *max_memory, *max_alloc; /* bytes, as host_parse_bytes() reads them; NULL: no limit */
     const char *keep; /* folder for a new run; NULL: none */
     struct host_count every;
 };
@@ -76,7 +77,14 @@ struct host_past {
     {HOST_NUMBER, 0, "max-kernel-ms", "N",                                                         \
      "Cut launches on the device into parts of about this many milliseconds. Default: whole on "   \
      "CPUs; on GPUs short enough for a driver's watchdog.",                                        \
-     offsetof(type, member.max_kernel_ms), .number_min = 0.1, .number_max = 60000}
+     offsetof(type, member.max_kernel_ms), .number_min = 0.1, .number_max = 60000},             \
+    {HOST_STRING, 0, "max-memory", "SIZE",                                                         \
+     "Take at most this much of the device's memory, for example 8G; a run that needs more is "    \
+     "refused before it begins. Default: what the device has.",                                    \
+     offsetof(type, member.max_memory)},                                                           \
+    {HOST_STRING, 0, "max-alloc", "SIZE",                                                          \
+     "Make no buffer larger than this, for example 256M. Default: what the device allows.",        \
+     offsetof(type, member.max_alloc)}
 
 /* Checks what can be checked without a model: the outputs' names. */
 VS_CHECK enum vs_status host_run_check(const struct host_run *run);
@@ -88,8 +96,13 @@ VS_CHECK enum vs_status host_run_find_model(struct vs_model_files *files,
 /* Frees the lists of options. */
 void host_run_free_options(struct host_run *run);
 
-/* Opens the model named by the options, or the default one, and merges LoRAs. Needs no device. */
-VS_CHECK enum vs_status host_run_open_model(struct vs_model **model, const struct host_run *run);
+/* Sets the limits that the options name; context may be NULL. VS_ERROR_USAGE where they are no sizes. */
+VS_CHECK enum vs_status host_run_limit(struct vs_context *context, const struct host_run *run);
+
+/* Opens the model named by the options, or the default one, and merges LoRAs. Needs no device.
+ * sizes_only: for a plan. */
+VS_CHECK enum vs_status host_run_open_model(struct vs_model **model, const struct host_run *run,
+                                            bool sizes_only);
 
 /* Generates the video into all outputs. Sizes are settled and outputs created before the device is
  * opened. options->progress, settled and user are set here. seed_drawn: nobody asked for this seed.

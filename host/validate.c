@@ -217,7 +217,8 @@ static enum vs_status validate(const struct values *values)
     struct vs_model *model = NULL;
     size_t n_devices = 0, n_reports = 0;
     if (wanted(values, "demo"))
-        VS_TRY(host_run_open_model(&model, &(struct host_run){.files = {.folder = values->model}}));
+        VS_TRY(host_run_open_model(
+            &model, &(struct host_run){.files = {.folder = values->model}}, false));
     VS_TRY(find_devices(&devices, &n_devices, values));
     reports = vs_alloc(n_devices, sizeof *reports);
     if (!reports) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cl/alloc.h"
+#include "cl/context.h"
 #include "kernels/memory/memory.h"
 
 /* Of the unit length of keys and queries of the state, as in Gated DeltaNet. */
@@ -63,15 +64,18 @@ enum vs_status vs_cache_create(struct vs_cache **out, struct vs_context *context
     struct vs_rope_shape largest = rope_shape(cache, shape->n_slots);
     size_t table = vs_rope_table_size(&largest);
 
+    vs_context_charge(context, VS_USE_KV);
     VS_TRY(create_layers(&cache->k, cache, width, shape->kv));
     VS_TRY(create_layers(&cache->v, cache, width, shape->kv));
     if (shape->memory) {
         size_t n_state = shape->n_layers * width * shape->head_dim;
         VS_TRY(create_layers(&cache->beta, cache, shape->beta_width, VS_F32));
         VS_TRY(create_layers(&cache->alpha, cache, shape->alpha_width, VS_F32));
+        vs_context_charge(context, VS_USE_STATE);
         VS_TRY(vs_floats_create(&cache->state, context, NULL, n_state));
         VS_TRY(vs_buffer_zero(cache->state, 0, n_state * sizeof(float)));
         VS_TRY(vs_floats_create(&cache->evicted_k, context, NULL, shape->chunk * tokens * width));
+        vs_context_charge(context, VS_USE_KV);
     }
     VS_TRY(vs_floats_create(&cache->latents, context, NULL, shape->n_slots * shape->latent_size));
     VS_TRY(vs_floats_create(&cache->rope_table, context, NULL, table));

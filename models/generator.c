@@ -58,6 +58,7 @@ static enum vs_status encode_texts(struct vs_generator *g, const struct vs_promp
         inputs[i] =
             (struct vs_umt5_text){.ids = own, .n_ids = text->n_rows, .out = text->rows};
     }
+    vs_context_charge(g->context, VS_USE_TEXT);
     VS_TRY(vs_umt5_encode(g->context, g->model->text_encoder, inputs, n_prompts, text_progress, g));
 fail:
     free(inputs);
@@ -82,9 +83,12 @@ static enum vs_status create_networks(struct vs_generator *g)
                                            .n_latent_frames = chunk,
                                            .height = shape.height,
                                            .width = shape.width};
+    vs_context_charge(g->context, VS_USE_WEIGHTS);
     VS_TRY(vs_dit_create(&g->dit, g->context, g->model->dit, config));
     VS_TRY(vs_rollout_create(&g->rollout, g->dit, &shape));
+    vs_context_charge(g->context, VS_USE_VAE_WEIGHTS);
     VS_TRY(vs_vae_create(&g->vae, g->context, g->model->vae, false));
+    vs_context_charge(g->context, VS_USE_VAE);
     VS_TRY(vs_vae_stream_create(&g->decoder, g->vae, &decode));
 fail:
     return status;

@@ -53,6 +53,7 @@ models_libmodels_la_SOURCES += \
 	models/dit_weights.c models/dit_weights.h \
 	models/cache.c models/cache.h \
 	models/generator.c models/generator.h models/plan.c \
+	models/run_plan.c models/run_plan.h \
 	models/state.c models/state_file.c models/state_file.h
 
 # bench: both networks with weights made up on the spot

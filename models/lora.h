@@ -38,8 +38,10 @@ VS_CHECK enum vs_status vs_lora_add(struct vs_lora_set *set, const struct vs_ten
                                     float *values, size_t first_row, size_t n_rows);
 
 /* Changes the tensors themselves, in memory of the weights' own: what generate --lora does. The
- * bits are those that a conversion writes when it keeps the formats. */
-VS_CHECK enum vs_status vs_weights_merge(struct vs_weights *weights, struct vs_lora_set *set);
+ * bits are those that a conversion writes when it keeps the formats. sizes_only: the memory is left
+ * as the system gives it, for plans. */
+VS_CHECK enum vs_status vs_weights_merge(struct vs_weights *weights, struct vs_lora_set *set,
+                                         bool sizes_only);
 
 /* File i of the set, e.g. for its fingerprint; borrowed. */
 const struct vs_weights *vs_lora_file(const struct vs_lora_set *set, size_t i);

@@ -198,7 +198,7 @@ fail:
 /* ---- In memory ---------------------------------------------------------------------------- */
 
 static enum vs_status merge_tensor(struct vs_weights *weights, struct vs_lora_set *set,
-                                   struct vs_tensor *tensor)
+                                   struct vs_tensor *tensor, bool sizes_only)
 {
     enum vs_dtype dtype = vs_lora_dtype(tensor->dtype);
     size_t width = vs_dtype_info(dtype)->n_bytes, columns = vs_lora_columns(tensor);
@@ -212,7 +212,7 @@ static enum vs_status merge_tensor(struct vs_weights *weights, struct vs_lora_se
         goto fail;
     VS_TRY(vs_grow(&weights->copies, weights->n_copies, &weights->copies_room,
                    sizeof *weights->copies));
-    for (size_t row = 0; row < rows; row += slab) {
+    for (size_t row = 0; row < rows && !sizes_only; row += slab) {
         size_t n = rows - row < slab ? rows - row : slab;
         read_elements(values, tensor, row * columns, n * columns);
         VS_TRY(vs_lora_add(set, tensor, values, row, n));
@@ -238,12 +238,13 @@ fail:
     return status;
 }
 
-enum vs_status vs_weights_merge(struct vs_weights *weights, struct vs_lora_set *set)
+enum vs_status vs_weights_merge(struct vs_weights *weights, struct vs_lora_set *set,
+                                bool sizes_only)
 {
     enum vs_status status = VS_OK;
     for (size_t i = 0; i < weights->n_tensors; i++)
         if (vs_lora_touches(set, &weights->tensors[i]))
-            VS_TRY(merge_tensor(weights, set, &weights->tensors[i]));
+            VS_TRY(merge_tensor(weights, set, &weights->tensors[i], sizes_only));
 fail:
     return status;
 }

@@ -130,7 +130,7 @@ static enum vs_status merge_loras(struct vs_model *model, const struct vs_model_
     if (!model->loras)
         return VS_ERROR_MEMORY;
     VS_TRY(vs_lora_set_create(&set, files->loras, files->n_loras, bases, 1));
-    VS_TRY(vs_weights_merge(model->dit, set));
+    VS_TRY(vs_weights_merge(model->dit, set, files->sizes_only));
     for (size_t i = 0; i < files->n_loras; i++)
         describe_lora(&model->loras[i], &files->loras[i], vs_lora_file(set, i));
     model->info.loras = model->loras;
@@ -161,7 +161,8 @@ enum vs_status vs_model_open(struct vs_model **out, const struct vs_model_files 
     VS_TRY(vs_tokenizer_open(&model->tokenizer, paths.tokenizer));
     VS_TRY(check_together(model, &paths));
     describe(&model->info, &model->config);
-    VS_TRY(fingerprint(model, &paths));
+    if (!files->sizes_only)
+        VS_TRY(fingerprint(model, &paths));
     vs_model_paths_free(&paths);
     *out = model;
     return VS_OK;

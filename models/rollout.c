@@ -137,6 +137,7 @@ enum vs_status vs_rollout_create(struct vs_rollout **out, struct vs_dit *dit,
         goto fail;
     }
     VS_TRY(create_cache(r));
+    vs_context_charge(dit->context, VS_USE_ACTIVATIONS);
     VS_TRY(create_buffers(r));
     VS_TRY(create_modulations(r));
     *out = r;

@@ -462,6 +462,26 @@ void vs_weights_release(const struct vs_weights *weights, const struct vs_tensor
     }
 }
 
+static bool lies_in_map(const struct vs_weights *weights, const struct vs_tensor *tensor)
+{
+    const uint8_t *data = tensor->data;
+    for (size_t i = 0; i < weights->n_maps; i++) {
+        const struct vs_file_map *map = weights->maps[i];
+        if (map->mapped && data >= map->data && data < map->data + map->size)
+            return true;
+    }
+    return false;
+}
+
+uint64_t vs_weights_copied_bytes(const struct vs_weights *weights)
+{
+    uint64_t n_bytes = 0;
+    for (size_t i = 0; i < weights->n_tensors; i++)
+        if (!lies_in_map(weights, &weights->tensors[i]))
+            n_bytes += weights->tensors[i].n_bytes;
+    return n_bytes;
+}
+
 const char *vs_weights_metadata(const struct vs_weights *weights, const char *key)
 {
     return text_find(&weights->metadata, key);

@@ -46,6 +46,9 @@ const struct vs_tensor *vs_weights_find(const struct vs_weights *weights, const 
  * those who go through a file once. */
 void vs_weights_release(const struct vs_weights *weights, const struct vs_tensor *tensor);
 
+/* Bytes of tensors that lie in memory of the weights' own, not in the files' pages. */
+uint64_t vs_weights_copied_bytes(const struct vs_weights *weights);
+
 /* Text of the file's metadata entry (safetensors __metadata__, GGUF string keys), or NULL. */
 const char *vs_weights_metadata(const struct vs_weights *weights, const char *key);
 

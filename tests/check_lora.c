@@ -200,7 +200,7 @@ START_TEST(memory_equals_files)
     const struct vs_lora loras[] = {{path, 1}, {saved(&second), -0.3}};
     struct vs_lora_set *set = open_set(loras, 2, base);
     struct vs_weights *file = converted(&out, base, set, bases[_i].container);
-    check_ok(vs_weights_merge(base, set));
+    check_ok(vs_weights_merge(base, set, false));
     vs_lora_set_free(set);
     size_t n_merged = 0;
     for (size_t i = 0; i < vs_weights_count(base); i++) {
@@ -236,7 +236,7 @@ START_TEST(differences_in_full)
     float *b = widened(vs_weights_find(base, "blocks.0.self_attn.k.bias"));
     struct vs_lora_set *set = open_set(&wish, 1, base);
     ck_assert_uint_eq(vs_lora_count(set), 2);
-    check_ok(vs_weights_merge(base, set));
+    check_ok(vs_weights_merge(base, set, false));
     for (size_t i = 0; i < 64 * 64; i++)
         w[i] = w[i] + diff[i] * 0.5f;
     for (size_t i = 0; i < 64; i++)
@@ -347,7 +347,7 @@ START_TEST(bad_files_are_refused)
     struct vs_lora wish = {saved(&bytes), 1};
     enum vs_status status = vs_lora_set_create(&set, &wish, 1, bases, 1);
     if (status == VS_OK) /* damaged values show when they are used */
-        status = vs_weights_merge(base, set);
+        status = vs_weights_merge(base, set, false);
     ck_assert_int_eq(status, VS_ERROR_MODEL);
     ck_assert_msg(strstr(vs_error_message(), bad->message) != NULL, "%s", vs_error_message());
     ck_assert_msg(strstr(vs_error_message(), wish.path) != NULL, "%s", vs_error_message());

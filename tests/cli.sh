@@ -22,7 +22,7 @@ for command in $commands; do
     check "$command --help" helps "$program" "$command" --help
     check "help $command" same_help "$command"
 done
-for command in generate replay devices inspect convert validate bench tune metrics; do
+for command in generate plan replay devices inspect convert validate bench tune metrics; do
     check "$command -h with other options" helps "$program" "$command" -h --bogus
     check "$command: examples" grep -q '^Examples:' stdout
     for option in $("$program" help --complete "$command" | cut -f 1 | grep '^--'); do

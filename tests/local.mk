@@ -99,6 +99,16 @@ dist_check_SCRIPTS += tests/cli.sh tests/cli-generate.sh tests/cli-validate.sh t
 TESTS += tests/cli.sh tests/cli-generate.sh tests/cli-validate.sh tests/cli-bench.sh
 EXTRA_DIST += tests/cli-common.sh
 
+# plans
+check_PROGRAMS += tests/check_plan
+TESTS += tests/check_plan
+tests_check_plan_SOURCES = tests/check_plan.c
+nodist_EXTRA_tests_check_plan_SOURCES = force_cxx_link.cc
+tests_check_plan_CFLAGS = $(tests_cflags)
+tests_check_plan_LDADD = $(tests_ldadd)
+dist_check_SCRIPTS += tests/cli-plan.sh
+TESTS += tests/cli-plan.sh
+
 # runs that are kept, killed and resumed
 check_PROGRAMS += tests/check_state
 TESTS += tests/check_state

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * plan.c - planning a run as its options have it, and what would fit where it does not. */
+#include "config.h"
+
+#include "host/plan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cl/alloc.h"
+
+/* Anonymous memory of this process: the driver and what it loads have most of it. */
+static uint64_t own_bytes(void)
+{
+    unsigned long kibibytes = 0;
+    char line[256];
+    FILE *file = fopen("/proc/self/status", "re");
+    while (file && !kibibytes && fgets(line, sizeof line, file))
+        (void)sscanf(line, "RssAnon: %lu", &kibibytes);
+    if (file)
+        fclose(file);
+    return (uint64_t)kibibytes << 10;
+}
+
+static uint64_t process_bytes(const struct vs_run_plan *plan)
+{
+    /* Loaded programs and threads of PoCL, when all programs come from the disk. */
+    static const uint64_t driver_bytes = 14 << 20;
+    const struct vs_video_info *video = &plan->video;
+    return own_bytes() + driver_bytes +
+           (uint64_t)video->chunk_frames * 3 * video->width * video->height;
+}
+
+uint64_t host_plan_host_bytes(const struct host_plan *plan)
+{
+    return plan->process_bytes + vs_run_plan_host_bytes(&plan->run);
+}
+
+static enum vs_status plan_in(struct host_plan *plan, struct vs_context *context,
+                              const struct host_run *run, const struct vs_model *model,
+                              const struct vs_generate_options *options)
+{
+    enum vs_status status = VS_OK;
+    VS_TRY(host_run_limit(context, run));
+    VS_TRY(vs_run_plan(&plan->run, context, model, options));
+    plan->process_bytes = process_bytes(&plan->run);
+fail:
+    return status;
+}
+
+enum vs_status host_plan_make(struct host_plan *plan, const struct host_run *run,
+                              const struct vs_model *model,
+                              const struct vs_generate_options *options)
+{
+    struct vs_context *context;
+    enum vs_status status = vs_context_create_hollow(&context, run->device);
+    if (status == VS_OK)
+        status = plan_in(plan, context, run, model, options);
+    vs_context_free(context);
+    return status;
+}
+
+struct host_plan_disk host_plan_disk(const struct host_plan *whole)
+{
+    enum { CHECKPOINTS = 3, FRAME_LINE = 6 };
+    /* Of frames as this program makes them, at its quality. */
+    static const double mp4_bits_per_pixel = 0.25;
+    const struct vs_run_plan *plan = &whole->run;
+    const struct vs_video_info *video = &plan->video;
+    uint64_t n = video->n_frames, pixels = (uint64_t)video->width * video->height;
+    return (struct host_plan_disk){
+        .png = n * 3 * pixels,
+        .y4m = n * (3 * pixels + FRAME_LINE),
+        .mp4 = (uint64_t)((double)n * (double)pixels * mp4_bits_per_pixel / 8),
+        .latents = video->n_chunks * plan->latents_bytes,
+        .checkpoints = CHECKPOINTS * plan->checkpoint_bytes};
+}
+
+/* ---- What does not fit -------------------------------------------------------------------- */
+
+static double gibibytes(uint64_t n_bytes)
+{
+    return (double)n_bytes / 0x1p30;
+}
+
+enum vs_status host_plan_check(const struct host_plan *whole, const struct host_run *run,
+                               const struct vs_model *model,
+                               const struct vs_generate_options *options)
+{
+    const struct vs_run_plan *plan = &whole->run;
+    (void)run;
+    (void)model;
+    (void)options;
+    switch (vs_run_plan_fits(plan)) {
+    case VS_RUN_FITS:
+        return VS_OK;
+    case VS_RUN_TOO_MUCH:
+        return vs_fail(VS_ERROR_MEMORY, "%s: this takes %.2f GiB, and it has %.2f", plan->device.name,
+                       gibibytes(vs_run_plan_device_bytes(plan)),
+                       gibibytes(plan->device.global_memory_bytes));
+    case VS_RUN_BUFFER_TOO_LARGE:
+        return vs_fail(VS_ERROR_MEMORY,
+                       "%s: a buffer of %.1f MiB (%s) is more than it allows at once, %.1f MiB",
+                       plan->device.name, (double)plan->largest_bytes / 0x1p20,
+                       vs_use_name(plan->largest_use),
+                       (double)plan->device.max_allocation_bytes / 0x1p20);
+    }
+    return VS_OK;
+}

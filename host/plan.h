@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * plan.h - `videossm-cl plan`, and the same check before `generate` loads anything. */
+#ifndef VS_HOST_PLAN_H
+#define VS_HOST_PLAN_H
+
+#include "host/run.h"
+#include "models/run_plan.h"
+
+struct host_plan {
+    struct vs_run_plan run;
+    uint64_t process_bytes; /* of the host: program, driver, pictures on their way to files */
+};
+
+/* What the process holds on the host during the run, the device's memory counted where it is the
+ * host's own. */
+uint64_t host_plan_host_bytes(const struct host_plan *plan);
+
+/* Plans the run of those options on the device and with the limits that they name. */
+VS_CHECK enum vs_status host_plan_make(struct host_plan *plan, const struct host_run *run,
+                                      const struct vs_model *model,
+                                      const struct vs_generate_options *options);
+
+/* VS_ERROR_MEMORY with what does not fit, and which options would make it fit, found by planning
+ * them. */
+VS_CHECK enum vs_status host_plan_check(const struct host_plan *plan, const struct host_run *run,
+                                        const struct vs_model *model,
+                                        const struct vs_generate_options *options);
+
+/* What a run writes to disk; of compressed files a bound, or what they take as a rule. */
+struct host_plan_disk {
+    uint64_t png, y4m, mp4; /* frames, by container */
+    uint64_t latents;       /* of the whole run: kept, or in a temporary file */
+    uint64_t checkpoints;   /* at most, with the one that is being written */
+};
+struct host_plan_disk host_plan_disk(const struct host_plan *plan);
+
+/* The plan as a table, or as one JSON object. fault: why it cannot be, or NULL. */
+void host_plan_print(FILE *file, const struct host_plan *plan, const struct vs_model_info *model,
+                     const struct host_run *run);
+VS_CHECK enum vs_status host_plan_print_json(FILE *file, const struct host_plan *plan,
+                                             const struct vs_model_info *model,
+                                             const char *fault);
+
+#endif

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * plan_text.c - plans as tables and JSON. */
+#include "config.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/json_text.h"
+#include "host/plan.h"
+#include "host/settings.h"
+
+/* "412 MiB": three digits that mean something. */
+static const char *size_text(char text[16], uint64_t n_bytes)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    double value = (double)n_bytes;
+    size_t unit = 0;
+    for (; value >= 999.5 && unit + 1 < sizeof units / sizeof *units; unit++)
+        value /= 1024;
+    int digits = !unit || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
+    snprintf(text, 16, "%.*f %s", digits, value, units[unit]);
+    return text;
+}
+
+/* ---- Table -------------------------------------------------------------------------------- */
+
+static void print_row(FILE *file, const char *name, uint64_t own, uint64_t mapped)
+{
+    char text[2][16];
+    fprintf(file, "  %-28s %10s", name, own ? size_text(text[0], own) : "-");
+    if (mapped)
+        fprintf(file, "   and %s of the files' pages", size_text(text[1], mapped));
+    fputc('\n', file);
+}
+
+static void print_memory(FILE *file, const char *stage, const struct vs_memory *memory)
+{
+    uint64_t own = 0, mapped = 0;
+    fprintf(file, "Device memory %s\n", stage);
+    for (int use = 0; use < VS_N_USES; use++) {
+        own += memory->own[use];
+        mapped += memory->mapped[use];
+        if (memory->own[use] || memory->mapped[use])
+            print_row(file, vs_use_name((enum vs_use)use), memory->own[use], memory->mapped[use]);
+    }
+    print_row(file, "all", own, mapped);
+}
+
+static void print_disk(FILE *file, const struct host_plan *plan, const struct host_run *run)
+{
+    const struct host_plan_disk disk = host_plan_disk(plan);
+    fputs("Disk\n", file);
+    print_row(file, "frames as PNG, at most", disk.png, 0);
+    print_row(file, "frames as y4m", disk.y4m, 0);
+    print_row(file, "frames as mp4, about", disk.mp4, 0);
+    print_row(file, run->keep ? "latents" : "latents, a temporary file", disk.latents, 0);
+    print_row(file, run->keep ? "checkpoints" : "checkpoints, with --keep", disk.checkpoints, 0);
+}
+
+void host_plan_print(FILE *file, const struct host_plan *whole, const struct vs_model_info *model,
+                     const struct host_run *run)
+{
+    const struct vs_run_plan *plan = &whole->run;
+    const struct vs_video_info *video = &plan->video;
+    const struct vs_device_info *device = &plan->device;
+    char text[2][16];
+    fprintf(file, "Model: %zu layers of %zu, %zu heads, %zu steps a chunk\n", model->n_layers,
+            model->dim, model->n_heads, model->n_steps);
+    fprintf(file, "Video: %zux%zu, %zu frames (%g s), %zu chunks; memory %s, ", video->width,
+            video->height, video->n_frames, (double)video->n_frames / video->fps, video->n_chunks,
+            host_memory_word(video->memory));
+    if (video->window)
+        fprintf(file, "window %zu, ", video->window);
+    fprintf(file, "sink %zu, kv %s\n", video->sink, host_kv_word(video->kv));
+    fprintf(file, "Device: %s, %s, at most %s at once\n\n", device->name,
+            size_text(text[0], device->global_memory_bytes),
+            size_text(text[1], device->max_allocation_bytes));
+    print_memory(file, "while texts are encoded", &plan->encoding);
+    print_memory(file, "while chunks are made", &plan->making);
+    fputs("Host memory\n", file);
+    print_row(file, device->type == VS_DEVICE_CPU ? "with the device's" : "beside the device's",
+              host_plan_host_bytes(whole), 0);
+    print_disk(file, whole, run);
+}
+
+/* ---- JSON --------------------------------------------------------------------------------- */
+
+static json_t *number(uint64_t value)
+{
+    return json_integer((json_int_t)value);
+}
+
+static json_t *memory_json(const struct vs_memory *memory, const struct vs_device_info *device)
+{
+    json_t *own = json_object(), *mapped = json_object();
+    for (int use = 0; use < VS_N_USES; use++) {
+        const char *name = vs_use_name((enum vs_use)use);
+        if (memory->own[use])
+            json_object_set_new(own, name, number(memory->own[use]));
+        if (memory->mapped[use])
+            json_object_set_new(mapped, name, number(memory->mapped[use]));
+    }
+    return json_pack("{s:o, s:o, s:o}", "own", own, "mapped", mapped, "needed",
+                     number(vs_memory_needed(memory, device)));
+}
+
+static json_t *work_json(const struct vs_stage_work *work)
+{
+    json_t *json = json_object();
+    for (size_t i = 0; i < work->n_families; i++) {
+        const struct vs_work *family = &work->families[i];
+        json_object_set_new(json, family->family,
+                            json_pack("{s:f, s:f, s:f}", "flops", family->flops, "bytes",
+                                      family->bytes, "launches", family->n_launches));
+    }
+    return json;
+}
+
+static json_t *disk_json(const struct host_plan *plan)
+{
+    const struct host_plan_disk disk = host_plan_disk(plan);
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "png_at_most", number(disk.png), "y4m",
+                     number(disk.y4m), "mp4_about", number(disk.mp4), "latents",
+                     number(disk.latents), "checkpoints", number(disk.checkpoints));
+}
+
+static json_t *video_json(const struct vs_video_info *video)
+{
+    return json_pack("{s:o, s:o, s:f, s:o, s:o, s:s, s:o, s:o, s:s}", "width",
+                     number(video->width), "height", number(video->height), "fps", video->fps,
+                     "frames", number(video->n_frames), "chunks", number(video->n_chunks), "memory",
+                     host_memory_word(video->memory), "window", number(video->window), "sink",
+                     number(video->sink), "kv", host_kv_word(video->kv));
+}
+
+enum vs_status host_plan_print_json(FILE *file, const struct host_plan *whole,
+                                    const struct vs_model_info *model, const char *fault)
+{
+    const struct vs_run_plan *plan = &whole->run;
+    const struct vs_device_info *device = &plan->device;
+    json_t *root = json_pack(
+        "{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "plan", 1, "video",
+        video_json(&plan->video), "model",
+        json_pack("{s:o, s:o, s:o, s:o}", "layers", number(model->n_layers), "dim",
+                  number(model->dim), "heads", number(model->n_heads), "steps",
+                  number(model->n_steps)),
+        "device",
+        json_pack("{s:o, s:o, s:o}", "name", host_json_text(device->name), "memory_bytes",
+                  number(device->global_memory_bytes), "allocation_bytes",
+                  number(device->max_allocation_bytes)),
+        "encoding", memory_json(&plan->encoding, device), "making",
+        memory_json(&plan->making, device), "largest_buffer",
+        json_pack("{s:s, s:o}", "use", vs_use_name(plan->largest_use), "bytes",
+                  number(plan->largest_bytes)),
+        "host_bytes", number(host_plan_host_bytes(whole)), "disk", disk_json(whole), "work",
+        json_pack("{s:o, s:o, s:o}", "encode", work_json(&plan->encode), "denoise",
+                  work_json(&plan->denoise), "decode", work_json(&plan->decode)));
+    if (root) {
+        json_object_set_new(root, "device_bytes", number(vs_run_plan_device_bytes(plan)));
+        json_object_set_new(root, "fits", json_boolean(!fault));
+        json_object_set_new(root, "fault", fault ? host_json_text(fault) : json_null());
+    }
+    char *text = root ? json_dumps(root, JSON_INDENT(1) | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(6))
+                      : NULL;
+    json_decref(root);
+    if (!text)
+        return vs_fail(VS_ERROR_MEMORY, "out of memory for the plan");
+    fprintf(file, "%s\n", text);
+    free(text);
+    return VS_OK;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * run_plan.h - what a run will take, before anything is loaded.
+ *
+ * A generator is made and its loop gone through as in a run, in a hollow context (cl/context.h), and
+ * what it asked for is added up. Of the model's files little more than the headers is read. */
+#ifndef VS_MODELS_RUN_PLAN_H
+#define VS_MODELS_RUN_PLAN_H
+
+#include "cl/context.h"
+
+/* What the launches of one family of kernels declare. */
+struct vs_work {
+    char family[16]; /* "gemm", "attention" ... */
+    double flops, bytes;
+    double n_launches;
+};
+
+enum { VS_MAX_FAMILIES = 16 };
+
+/* A stage by family. */
+struct vs_stage_work {
+    struct vs_work families[VS_MAX_FAMILIES];
+    size_t n_families;
+};
+
+struct vs_run_plan {
+    struct vs_video_info video;
+    struct vs_device_info device; /* with the limits set for it */
+    struct vs_memory encoding;    /* while texts are encoded, at most */
+    struct vs_memory making;      /* while chunks are made and decoded */
+    size_t largest_bytes;         /* buffer */
+    enum vs_use largest_use;
+    uint64_t host_bytes;       /* on the host, whatever the device */
+    uint64_t latents_bytes;    /* of a chunk */
+    uint64_t checkpoint_bytes; /* what vs_generator_save() writes when the window is full */
+    size_t n_texts;
+    struct vs_stage_work encode;      /* all texts */
+    struct vs_stage_work denoise;     /* all chunks */
+    struct vs_stage_work last_chunk;  /* the dearest */
+    struct vs_stage_work decode;      /* all chunks */
+};
+
+/* model may have been opened for sizes only; context is hollow, with limits that nothing here
+ * enforces. Faults are those of vs_generator_create(). */
+VS_CHECK enum vs_status vs_run_plan(struct vs_run_plan *plan, struct vs_context *context,
+                                    const struct vs_model *model,
+                                    const struct vs_generate_options *options);
+
+/* Device memory that the run needs, as vs_memory_needed() counts it: the larger stage's. */
+uint64_t vs_run_plan_device_bytes(const struct vs_run_plan *plan);
+
+/* The same with all that the host holds for it where device and host are one memory. */
+uint64_t vs_run_plan_host_bytes(const struct vs_run_plan *plan);
+
+/* What is wrong, and *wrong is not VS_RUN_FITS. */
+enum vs_run_fit { VS_RUN_FITS, VS_RUN_TOO_MUCH, VS_RUN_BUFFER_TOO_LARGE };
+enum vs_run_fit vs_run_plan_fits(const struct vs_run_plan *plan);
+
+/* Name of a use: "KV cache". */
+const char *vs_use_name(enum vs_use use);
+
+#endif

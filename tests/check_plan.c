@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * check_plan.c - plans say to the byte what runs then take, of every use. */
+#include "tests/check_common.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cl/profile.h"
+#include "models/run_plan.h"
+
+static const char *const long_text =
+    "A red fox walks through fresh snow, and behind it come a hare, two badgers and an old bear.";
+
+static struct vs_model *open_model(bool sizes_only)
+{
+    static char path[4096];
+    struct vs_model *model;
+    const char *srcdir = getenv("srcdir");
+    snprintf(path, sizeof path, "%s/tests/golden/whole/model", srcdir ? srcdir : ".");
+    const struct vs_model_files files = {.folder = path, .sizes_only = sizes_only};
+    check_ok(vs_model_open(&model, &files));
+    return model;
+}
+
+static const struct vs_prompt prompts[] = {{0, "A red fox."}, {1, "Snow."}};
+
+static const struct {
+    size_t width, height, n_prompts, window;
+    double seconds;
+    enum vs_memory_mode memory;
+    enum vs_kv kv;
+    int sink;
+} cases[] = {
+    {48, 32, 1, 0, 1, VS_MEMORY_HYBRID, VS_KV_F32, -1},
+    {48, 32, 2, 0, 4, VS_MEMORY_HYBRID, VS_KV_F16, -1},
+    {96, 64, 1, 12, 6, VS_MEMORY_HYBRID, VS_KV_F32, 0},
+    {64, 48, 1, 6, 3, VS_MEMORY_SINK, VS_KV_F16, 3},
+    {48, 32, 1, 0, 3, VS_MEMORY_WINDOW, VS_KV_F32, -1},
+    {48, 32, 1, 0, 3, VS_MEMORY_FULL, VS_KV_F32, -1},
+};
+enum { N_CASES = sizeof cases / sizeof *cases };
+
+static struct vs_generate_options options_for(int i)
+{
+    struct vs_generate_options options;
+    vs_generate_options_init(&options);
+    options.prompts = prompts;
+    options.n_prompts = cases[i].n_prompts;
+    options.width = cases[i].width;
+    options.height = cases[i].height;
+    options.seconds = cases[i].seconds;
+    options.window = cases[i].window;
+    options.memory = cases[i].memory;
+    options.kv = cases[i].kv;
+    options.sink = cases[i].sink;
+    options.unsafe = true; /* the self-test has buffers of its own */
+    return options;
+}
+
+/* The memory of a context when its peak so far was reached, by stage. */
+struct measured {
+    struct vs_context *context;
+    struct vs_memory encoding, making;
+};
+
+static bool on_progress(const struct vs_progress *progress, void *user)
+{
+    struct measured *measured = user;
+    if (progress->stage == VS_STAGE_LOAD && !progress->done) {
+        measured->encoding = vs_context_peak(measured->context);
+        vs_context_forget_peak(measured->context);
+    }
+    return true;
+}
+
+static void compare(const struct vs_memory *plan, const struct vs_memory *run, const char *stage)
+{
+    for (int use = 0; use < VS_N_USES; use++) {
+        const char *name = vs_use_name((enum vs_use)use);
+        ck_assert_msg(plan->own[use] == run->own[use], "%s, %s: planned %ju bytes, took %ju", stage,
+                      name, (uintmax_t)plan->own[use], (uintmax_t)run->own[use]);
+        ck_assert_msg(plan->mapped[use] == run->mapped[use], "%s, %s: planned %ju pages, took %ju",
+                      stage, name, (uintmax_t)plan->mapped[use], (uintmax_t)run->mapped[use]);
+    }
+}
+
+static void plan_case(struct vs_run_plan *plan, const struct vs_model *model,
+                      const struct vs_generate_options *options)
+{
+    struct vs_context *hollow;
+    check_ok(vs_context_create_hollow(&hollow, getenv("VS_TEST_DEVICE")));
+    check_ok(vs_run_plan(plan, hollow, model, options));
+    ck_assert_uint_eq(vs_context_allocated_bytes(hollow), 0);
+    vs_context_free(hollow);
+}
+
+START_TEST(plans_say_what_runs_take)
+{
+    struct vs_model *model = open_model(false), *sizes = open_model(true);
+    struct vs_generate_options options = options_for(_i);
+    struct measured measured = {.context = check_context};
+    struct vs_generator *generator;
+    struct vs_run_plan plan;
+    struct vs_chunk chunk;
+    plan_case(&plan, sizes, &options);
+    options.progress = on_progress;
+    options.user = &measured;
+    check_ok(vs_generator_create(&generator, check_context, model, &options));
+    do {
+        check_ok(vs_generator_next(generator, &chunk));
+    } while (chunk.n_frames);
+    measured.making = vs_context_peak(check_context);
+    compare(&plan.encoding, &measured.encoding, "encoding");
+    compare(&plan.making, &measured.making, "making");
+    ck_assert_uint_eq(plan.checkpoint_bytes, vs_generator_state_bytes(generator));
+    ck_assert_uint_gt(plan.making.own[VS_USE_KV], 0);
+    ck_assert_uint_eq(plan.making.own[VS_USE_OTHER] + plan.making.mapped[VS_USE_OTHER], 0);
+    vs_generator_free(generator);
+    vs_model_free(sizes);
+    vs_model_free(model);
+}
+END_TEST
+
+/* What profiles of whole runs add up to. */
+static double flops_of(const struct vs_stage_work *work)
+{
+    double flops = 0;
+    for (size_t i = 0; i < work->n_families; i++)
+        flops += work->families[i].flops;
+    return flops;
+}
+
+START_TEST(plans_say_how_much_work_runs_are)
+{
+    struct vs_model *model = open_model(true);
+    struct vs_generate_options options = options_for(_i);
+    struct vs_profile_entry *entries;
+    struct vs_generator *generator;
+    struct vs_run_plan plan;
+    struct vs_chunk chunk;
+    double flops = 0;
+    size_t n;
+    plan_case(&plan, model, &options);
+    check_ok(vs_generator_create(&generator, check_context, model, &options));
+    check_ok(vs_profile_begin(check_context));
+    do {
+        check_ok(vs_generator_next(generator, &chunk));
+    } while (chunk.n_frames);
+    check_ok(vs_profile_end(check_context, &entries, &n));
+    for (size_t i = 0; i < n; i++)
+        flops += entries[i].flops;
+    double planned = flops_of(&plan.denoise) + flops_of(&plan.decode);
+    /* A text that is changed in the middle may meet fewer frames than the plan reckons with. */
+    double tolerance = cases[_i].n_prompts > 1 ? 0.1 : 1e-3;
+    ck_assert_msg(planned > flops * (1 - 1e-3) && planned < flops * (1 + tolerance),
+                  "planned %g operations, counted %g", planned, flops);
+    free(entries);
+    vs_generator_free(generator);
+    vs_model_free(model);
+}
+END_TEST
+
+/* A longer text takes more while it is encoded, and nothing else changes. */
+START_TEST(texts_count)
+{
+    struct vs_model *model = open_model(true);
+    struct vs_generate_options options = options_for(0);
+    const struct vs_prompt longer = {0, long_text};
+    struct vs_run_plan plan[2];
+    plan_case(&plan[0], model, &options);
+    options.prompts = &longer;
+    plan_case(&plan[1], model, &options);
+    ck_assert_uint_gt(plan[1].encoding.own[VS_USE_TEXT], plan[0].encoding.own[VS_USE_TEXT]);
+    ck_assert_uint_gt(plan[1].host_bytes, plan[0].host_bytes);
+    ck_assert(flops_of(&plan[1].encode) > flops_of(&plan[0].encode));
+    compare(&plan[0].making, &plan[1].making, "making");
+    vs_model_free(model);
+}
+END_TEST
+
+/* A run has room for what its plan says, and not for a byte less. */
+START_TEST(limits_are_kept)
+{
+    struct vs_model *model = open_model(false);
+    struct vs_generate_options options = options_for(0);
+    struct vs_generator *generator;
+    struct vs_context *context;
+    struct vs_run_plan plan;
+    plan_case(&plan, model, &options);
+    uint64_t needed = vs_run_plan_device_bytes(&plan);
+    for (int i = 0; i < 4; i++) {
+        check_ok(vs_context_create(&context, getenv("VS_TEST_DEVICE")));
+        vs_context_limit_memory(context, i < 2 ? needed - (uint64_t)i : 0,
+                                i < 2 ? 0 : plan.largest_bytes - (size_t)(i - 2));
+        enum vs_status status = vs_generator_create(&generator, context, model, &options);
+        ck_assert_int_eq(status, i % 2 ? VS_ERROR_MEMORY : VS_OK);
+        if (status == VS_OK) {
+            const struct vs_memory peak = vs_context_peak(context);
+            ck_assert_uint_le(vs_memory_needed(&peak, vs_context_device(context)), needed);
+            vs_generator_free(generator);
+        }
+        vs_context_free(context);
+    }
+    vs_model_free(model);
+}
+END_TEST
+
+/* A device too small for a plan is told by the plan, which has no limits itself. */
+START_TEST(what_does_not_fit_is_told)
+{
+    struct vs_model *model = open_model(true);
+    struct vs_generate_options options = options_for(0);
+    struct vs_context *hollow;
+    struct vs_run_plan plan;
+    check_ok(vs_context_create_hollow(&hollow, getenv("VS_TEST_DEVICE")));
+    check_ok(vs_run_plan(&plan, hollow, model, &options));
+    ck_assert_int_eq(vs_run_plan_fits(&plan), VS_RUN_FITS);
+    uint64_t needed = vs_run_plan_device_bytes(&plan);
+    vs_context_limit_memory(hollow, needed - 1, 0);
+    check_ok(vs_run_plan(&plan, hollow, model, &options));
+    ck_assert_int_eq(vs_run_plan_fits(&plan), VS_RUN_TOO_MUCH);
+    vs_context_limit_memory(hollow, needed, plan.largest_bytes - 1);
+    check_ok(vs_run_plan(&plan, hollow, model, &options));
+    ck_assert_int_eq(vs_run_plan_fits(&plan), VS_RUN_BUFFER_TOO_LARGE);
+    vs_context_free(hollow);
+    vs_model_free(model);
+}
+END_TEST
+
+static void add_tests(TCase *tests)
+{
+    tcase_add_loop_test(tests, plans_say_what_runs_take, 0, N_CASES);
+    tcase_add_loop_test(tests, plans_say_how_much_work_runs_are, 0, N_CASES);
+    tcase_add_test(tests, texts_count);
+    tcase_add_test(tests, limits_are_kept);
+    tcase_add_test(tests, what_does_not_fit_is_told);
+}
+
+int main(void)
+{
+    return check_main("plan", add_tests);
+}

@@ -1,0 +1,101 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# cli-plan.sh - the plan command, limits of memory, and what runs take in truth.
+
+. "${srcdir:-.}/tests/cli-common.sh"
+
+plan() { "$program" plan -m "$model" "$@"; }
+generate() { "$program" generate -m "$model" -p "a red circle" --seed 1 "$@"; }
+
+# json EXPRESSION: true when it holds for the plan p; passes where there is no python3.
+json() {
+    command -v python3 >/dev/null || return 0
+    python3 -c "import json, sys; p = json.load(open('stdout')); sys.exit(not ($1))"
+}
+
+# value NAME: a number at the top of the plan in ./stdout.
+value() {
+    sed -n 's/^ "'"$1"'": \([0-9]*\),*$/\1/p' stdout
+}
+
+# ---- Plans ---------------------------------------------------------------------------------------
+
+XDG_CACHE_HOME=$work/no-cache
+export XDG_CACHE_HOME
+check "a plan" exits 0 plan --seconds 60
+check "by use" grep -q '^  KV cache  *1\.06 MiB$' stdout
+check "by stage" grep -q '^Device memory while texts are encoded$' stdout
+check "no word on standard error" [ ! -s stderr ]
+check "nothing was compiled" [ ! -e no-cache/videossm-cl ]
+unset XDG_CACHE_HOME
+check "JSON" exits 0 plan --json --seconds 60
+check "the video" json 'p["video"]["frames"] == 960 and p["fits"] and p["fault"] is None'
+check "its memory" json 'p["device_bytes"] == p["making"]["needed"] ==
+    sum(p["making"]["own"].values())'
+check "its files" json 'p["disk"]["y4m"] == 960 * (6 + 3 * 96 * 64)'
+check "memory that does not grow" json 'p["device_bytes"] < 40e6'
+check "an hour" exits 0 plan --json --seconds 3600
+check "takes as much" json 'p["device_bytes"] < 40e6 and p["video"]["frames"] == 57600'
+check "half the keys" exits 0 plan --json --kv f16
+check "take half" json 'p["making"]["own"]["KV cache"] < 600000'
+check "two prompts" exits 0 plan -p x --at 2 y
+check "what generate takes" exits 0 plan -p x -o video.mp4 --keep run --checkpoint-every 3
+check "and writes no video" [ ! -e video.mp4 ]
+check "and keeps nothing" [ ! -e run ]
+
+# ---- What does not fit ---------------------------------------------------------------------------
+
+check "too little memory" fails 4 "takes" plan --max-memory 8M
+plan_says=$(cat stderr)
+check "shows the plan" grep -q '^  KV cache' stdout
+check "in JSON" exits 4 plan --json --max-memory 8M
+check "with the fault" json 'not p["fits"] and "takes" in p["fault"] and
+    p["device"]["memory_bytes"] == 8 << 20'
+check "generate refuses" fails 4 "takes" generate --max-memory 8M -o video.y4m
+check "in the same words" [ "$(cat stderr | tail -n 1)" = "$plan_says" ]
+check "and leaves nothing" [ ! -e video.y4m ]
+check "too small a buffer" fails 4 "at once" plan --max-alloc 64K
+check "for generate too" fails 4 "at once" generate --max-alloc 64K -o video.y4m
+check "no size" fails 2 "--max-memory" plan --max-memory 8X
+check "none" fails 2 "--max-alloc" generate --max-alloc 0 -o video.y4m
+check "a kept run" fails 2 "--resume" plan --resume run
+check "no device" fails 3 "" plan -d nosuchdevice
+
+# ---- What runs take ------------------------------------------------------------------------------
+
+# The exact need is enough.
+plan --json -p "a red circle" --seconds 1 >stdout
+check "just enough" exits 0 generate --max-memory "$(value device_bytes)" --seconds 1 -o video.y4m
+
+# anonymous COMMAND...: the most anonymous memory of a command while it runs, in bytes, to $peak.
+anonymous() {
+    peak=0
+    "$@" >stdout 2>stderr </dev/null &
+    while kill -0 $! 2>/dev/null; do
+        now=$(sed -n 's/^RssAnon:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$!/status" 2>/dev/null)
+        [ "${now:-0}" -gt "$peak" ] && peak=$now
+        sleep 0.02
+    done
+    wait $! || return 1
+    peak=$((peak * 1024))
+}
+
+# near A B: within a tenth.
+near() {
+    [ $(($1 * 10)) -ge $(($2 * 9)) ] && [ $(($1 * 10)) -le $(($2 * 11)) ]
+}
+
+plan --json -d cpu -p "a red circle" --size 256x144 --seconds 1 >stdout
+planned=$(value host_bytes)
+# On a CPU the device's memory is the process's own. A first run compiles, which takes more.
+if grep -q RssAnon /proc/self/status 2>/dev/null && grep -q '"name": "pthread' stdout; then
+    set -- "$program" generate -m "$model" -p "a red circle" -d cpu --size 256x144 --seconds 1 \
+        -o video.y4m
+    check "a run that compiles" exits 0 "$@"
+    check "one to measure" anonymous "$@"
+    echo "planned $planned bytes, measured $peak"
+    check "within a tenth of the plan" near "$peak" "$planned"
+fi
+
+finish
