@@ -258,6 +258,7 @@ struct vs_memory vs_context_peak(const struct vs_context *context)
 void vs_context_forget_peak(struct vs_context *context)
 {
     context->peak = context->memory;
+    context->largest_bytes = 0;
 }
 
 size_t vs_context_largest_buffer(const struct vs_context *context, enum vs_use *use)

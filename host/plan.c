@@ -6,10 +6,7 @@
 #include "host/plan.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "cl/alloc.h"
 
 /* Anonymous memory of this process: the driver and what it loads have most of it. */
 static uint64_t own_bytes(void)
@@ -78,34 +75,14 @@ struct host_plan_disk host_plan_disk(const struct host_plan *whole)
         .checkpoints = CHECKPOINTS * plan->checkpoint_bytes};
 }
 
-/* ---- What does not fit -------------------------------------------------------------------- */
-
-static double gibibytes(uint64_t n_bytes)
+const char *host_size_text(char text[HOST_SIZE_TEXT], uint64_t n_bytes)
 {
-    return (double)n_bytes / 0x1p30;
-}
-
-enum vs_status host_plan_check(const struct host_plan *whole, const struct host_run *run,
-                               const struct vs_model *model,
-                               const struct vs_generate_options *options)
-{
-    const struct vs_run_plan *plan = &whole->run;
-    (void)run;
-    (void)model;
-    (void)options;
-    switch (vs_run_plan_fits(plan)) {
-    case VS_RUN_FITS:
-        return VS_OK;
-    case VS_RUN_TOO_MUCH:
-        return vs_fail(VS_ERROR_MEMORY, "%s: this takes %.2f GiB, and it has %.2f", plan->device.name,
-                       gibibytes(vs_run_plan_device_bytes(plan)),
-                       gibibytes(plan->device.global_memory_bytes));
-    case VS_RUN_BUFFER_TOO_LARGE:
-        return vs_fail(VS_ERROR_MEMORY,
-                       "%s: a buffer of %.1f MiB (%s) is more than it allows at once, %.1f MiB",
-                       plan->device.name, (double)plan->largest_bytes / 0x1p20,
-                       vs_use_name(plan->largest_use),
-                       (double)plan->device.max_allocation_bytes / 0x1p20);
-    }
-    return VS_OK;
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    double value = (double)n_bytes;
+    size_t unit = 0;
+    for (; value >= 999.5 && unit + 1 < sizeof units / sizeof *units; unit++)
+        value /= 1024;
+    int digits = !unit || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
+    snprintf(text, HOST_SIZE_TEXT, "%.*f %s", digits, value, units[unit]);
+    return text;
 }

@@ -27,6 +27,10 @@ VS_CHECK enum vs_status host_plan_check(const struct host_plan *plan, const stru
                                         const struct vs_model *model,
                                         const struct vs_generate_options *options);
 
+/* "412 MiB": three digits that mean something. Returns text. */
+enum { HOST_SIZE_TEXT = 16 };
+const char *host_size_text(char text[HOST_SIZE_TEXT], uint64_t n_bytes);
+
 /* What a run writes to disk; of compressed files a bound, or what they take as a rule. */
 struct host_plan_disk {
     uint64_t png, y4m, mp4; /* frames, by container */

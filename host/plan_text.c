@@ -12,27 +12,14 @@
 #include "host/plan.h"
 #include "host/settings.h"
 
-/* "412 MiB": three digits that mean something. */
-static const char *size_text(char text[16], uint64_t n_bytes)
-{
-    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-    double value = (double)n_bytes;
-    size_t unit = 0;
-    for (; value >= 999.5 && unit + 1 < sizeof units / sizeof *units; unit++)
-        value /= 1024;
-    int digits = !unit || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
-    snprintf(text, 16, "%.*f %s", digits, value, units[unit]);
-    return text;
-}
-
 /* ---- Table -------------------------------------------------------------------------------- */
 
 static void print_row(FILE *file, const char *name, uint64_t own, uint64_t mapped)
 {
-    char text[2][16];
-    fprintf(file, "  %-28s %10s", name, own ? size_text(text[0], own) : "-");
+    char text[2][HOST_SIZE_TEXT];
+    fprintf(file, "  %-28s %10s", name, own ? host_size_text(text[0], own) : "-");
     if (mapped)
-        fprintf(file, "   and %s of the files' pages", size_text(text[1], mapped));
+        fprintf(file, "   and %s of the files' pages", host_size_text(text[1], mapped));
     fputc('\n', file);
 }
 
@@ -66,7 +53,7 @@ void host_plan_print(FILE *file, const struct host_plan *whole, const struct vs_
     const struct vs_run_plan *plan = &whole->run;
     const struct vs_video_info *video = &plan->video;
     const struct vs_device_info *device = &plan->device;
-    char text[2][16];
+    char text[2][HOST_SIZE_TEXT];
     fprintf(file, "Model: %zu layers of %zu, %zu heads, %zu steps a chunk\n", model->n_layers,
             model->dim, model->n_heads, model->n_steps);
     fprintf(file, "Video: %zux%zu, %zu frames (%g s), %zu chunks; memory %s, ", video->width,
@@ -76,8 +63,8 @@ void host_plan_print(FILE *file, const struct host_plan *whole, const struct vs_
         fprintf(file, "window %zu, ", video->window);
     fprintf(file, "sink %zu, kv %s\n", video->sink, host_kv_word(video->kv));
     fprintf(file, "Device: %s, %s, at most %s at once\n\n", device->name,
-            size_text(text[0], device->global_memory_bytes),
-            size_text(text[1], device->max_allocation_bytes));
+            host_size_text(text[0], device->global_memory_bytes),
+            host_size_text(text[1], device->max_allocation_bytes));
     print_memory(file, "while texts are encoded", &plan->encoding);
     print_memory(file, "while chunks are made", &plan->making);
     fputs("Host memory\n", file);

@@ -74,14 +74,26 @@ struct planner {
     enum vs_status status;
 };
 
+/* Ends a stage: its peak, and the largest buffer so far. */
+static void end_stage(struct vs_memory *peak, struct vs_run_plan *plan, struct vs_context *context)
+{
+    enum vs_use use;
+    size_t largest = vs_context_largest_buffer(context, &use);
+    *peak = vs_context_peak(context);
+    if (largest > plan->largest_bytes) {
+        plan->largest_bytes = largest;
+        plan->largest_use = use;
+    }
+    vs_context_forget_peak(context);
+}
+
 /* The generator says when the texts are done. */
 static bool on_progress(const struct vs_progress *progress, void *user)
 {
     struct planner *planner = user;
     if (progress->stage != VS_STAGE_LOAD || progress->done)
         return true;
-    planner->plan->encoding = vs_context_peak(planner->context);
-    vs_context_forget_peak(planner->context);
+    end_stage(&planner->plan->encoding, planner->plan, planner->context);
     planner->status = end_count(&planner->plan->encode, planner->context);
     return planner->status == VS_OK;
 }
@@ -206,8 +218,7 @@ enum vs_status vs_run_plan(struct vs_run_plan *plan, struct vs_context *context,
     VS_TRY(planner.status);
     VS_TRY(status);
     plan->video = g->info;
-    plan->making = vs_context_peak(context);
-    plan->largest_bytes = vs_context_largest_buffer(context, &plan->largest_use);
+    end_stage(&plan->making, plan, context);
     plan->host_bytes = host_bytes(g);
     plan->latents_bytes = vs_buffer_bytes(g->latents);
     plan->n_texts = g->n_texts;

@@ -57,6 +57,25 @@ check "in the same words" [ "$(cat stderr | tail -n 1)" = "$plan_says" ]
 check "and leaves nothing" [ ! -e video.y4m ]
 check "too small a buffer" fails 4 "at once" plan --max-alloc 64K
 check "for generate too" fails 4 "at once" generate --max-alloc 64K -o video.y4m
+
+# helps LIMITS...: the first options that a refusal proposes, and then the last, are enough.
+helps() {
+    exits 4 plan "$@" || return 1
+    proposed=$(sed -n 's/.*it would fit with\(.*\)/\1/p' stderr)
+    [ "$proposed" ] || return 1
+    exits 0 plan "$@" ${proposed%% (*} || return 1
+    proposed=${proposed##*, or}
+    exits 0 plan "$@" ${proposed%% (*}
+}
+check "half the keys and values help" helps --window 40 --max-memory 37M
+check "a smaller window helps" helps --kv f16 --window 60 --max-memory 36M
+check "a smaller picture helps" helps --max-memory 20M
+check "it does for buffers" helps --max-alloc 8M --size 256x144
+check "a window helps" helps --memory full --seconds 600 --max-memory 50M
+check "a quarter of the picture helps" helps --window 40 --size 512x320 --max-memory 70M
+check "all together help" helps --window 40 --size 512x320 --max-memory 58M
+check "nothing helps" fails 4 "no smaller window or picture" plan --max-memory 1M
+
 check "no size" fails 2 "--max-memory" plan --max-memory 8X
 check "none" fails 2 "--max-alloc" generate --max-alloc 0 -o video.y4m
 check "a kept run" fails 2 "--resume" plan --resume run
