@@ -208,6 +208,9 @@ struct vs_generate_options {
     size_t horizon;         /* latent frames for the router; 0: the model's, else the length */
     enum vs_kv kv;          /* VS_KV_DEFAULT: F32 */
     bool unsafe;            /* use a device even if it fails vs_context_selftest() */
+    bool offload;           /* spare device memory: the transformer's blocks stay on the host and
+                               come one by one, a chunk is decoded before the next is begun. The
+                               same bits */
     /* Called from vs_generator_create() and vs_generator_next() as work goes on; return false to
      * stop with VS_ERROR_INTERRUPTED before the chunk is complete. May be NULL. */
     bool (*progress)(const struct vs_progress *progress, void *user);
@@ -260,8 +263,8 @@ VS_API VS_CHECK enum vs_status vs_video_plan(struct vs_video_info *info,
                                              const struct vs_model *model,
                                              const struct vs_generate_options *options);
 
-/* Generates and decodes the next chunk, and begins the one after it, which the device works at
- * until it is asked for. chunk->n_frames is 0 when the video is complete. */
+/* Generates and decodes the next chunk, and begins the one after it (not with options->offload),
+ * which the device works at until it is asked for. chunk->n_frames is 0 when the video is complete. */
 VS_API VS_CHECK enum vs_status vs_generator_next(struct vs_generator *generator,
                                                  struct vs_chunk *chunk);
 

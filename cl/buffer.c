@@ -144,16 +144,28 @@ static enum vs_status check_range(const struct vs_buffer *buffer, size_t offset,
                    what, n_bytes, offset, buffer->n_bytes);
 }
 
-enum vs_status vs_buffer_write(const struct vs_buffer *buffer, size_t offset, const void *host,
-                               size_t n_bytes)
+static enum vs_status enqueue_write(const struct vs_buffer *buffer, size_t offset, const void *host,
+                                    size_t n_bytes, cl_bool wait)
 {
     enum vs_status status = VS_OK;
     VS_TRY(check_range(buffer, offset, n_bytes, "write"));
     if (n_bytes && !buffer->context->dry)
-        VS_CL(buffer->context, clEnqueueWriteBuffer(buffer->context->queue, buffer->memory,
-                                                    CL_TRUE, offset, n_bytes, host, 0, NULL, NULL));
+        VS_CL(buffer->context, clEnqueueWriteBuffer(buffer->context->queue, buffer->memory, wait,
+                                                    offset, n_bytes, host, 0, NULL, NULL));
 fail:
     return status;
+}
+
+enum vs_status vs_buffer_write(const struct vs_buffer *buffer, size_t offset, const void *host,
+                               size_t n_bytes)
+{
+    return enqueue_write(buffer, offset, host, n_bytes, CL_TRUE);
+}
+
+enum vs_status vs_buffer_send(const struct vs_buffer *buffer, size_t offset, const void *host,
+                              size_t n_bytes)
+{
+    return enqueue_write(buffer, offset, host, n_bytes, CL_FALSE);
 }
 
 enum vs_status vs_buffer_read(const struct vs_buffer *buffer, size_t offset, void *host,

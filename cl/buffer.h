@@ -30,6 +30,9 @@ size_t vs_buffer_bytes(const struct vs_buffer *buffer);
 
 VS_CHECK enum vs_status vs_buffer_write(const struct vs_buffer *buffer, size_t offset,
                                         const void *host, size_t n_bytes);
+/* A write that does not wait: host must stay as it is until the device has come by. */
+VS_CHECK enum vs_status vs_buffer_send(const struct vs_buffer *buffer, size_t offset,
+                                       const void *host, size_t n_bytes);
 VS_CHECK enum vs_status vs_buffer_read(const struct vs_buffer *buffer, size_t offset, void *host,
                                        size_t n_bytes);
 VS_CHECK enum vs_status vs_buffer_zero(const struct vs_buffer *buffer, size_t offset,

@@ -96,9 +96,7 @@ void vs_context_free(struct vs_context *context)
     if (!context)
         return;
     /* A CPU driver still at work when the process ends crashes in its own compiler. */
-    for (int i = 0; i < VS_N_QUEUES; i++)
-        if (context->queues[i])
-            clFinish(context->queues[i]);
+    vs_context_drain(context);
     vs_profile_free(context);
     vs_programs_free(context);
     vs_choices_clear(context);
@@ -175,6 +173,11 @@ bool vs_context_is_hollow(const struct vs_context *context)
     return context->hollow;
 }
 
+bool vs_context_is_dry(const struct vs_context *context)
+{
+    return context->dry;
+}
+
 void vs_context_limit_launches(struct vs_context *context, double seconds)
 {
     context->launch_seconds = seconds;
@@ -193,6 +196,13 @@ enum vs_status vs_context_finish(struct vs_context *context)
             VS_CL(context, clFinish(context->queues[i]));
 fail:
     return status;
+}
+
+void vs_context_drain(struct vs_context *context)
+{
+    for (int i = 0; i < VS_N_QUEUES; i++)
+        if (context->queues[i])
+            clFinish(context->queues[i]);
 }
 
 enum vs_status vs_fence_set(struct vs_fence *fence, struct vs_context *context)
@@ -218,6 +228,17 @@ enum vs_status vs_fence_wait(struct vs_fence *fence)
         VS_CL(fence->context, clWaitForEvents(1, &event));
 fail:
     vs_fence_clear(fence);
+    return status;
+}
+
+enum vs_status vs_fence_follow(const struct vs_fence *fence)
+{
+    enum vs_status status = VS_OK;
+    cl_event event = fence->event;
+    if (event)
+        VS_CL(fence->context,
+              clEnqueueBarrierWithWaitList(fence->context->queue, 1, &event, NULL));
+fail:
     return status;
 }
 

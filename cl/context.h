@@ -9,14 +9,17 @@
 #include "cl/status.h"
 
 /* Work of one queue runs in its order, beside that of the other; who needs results of the other
- * queue waits for them on the host. */
-enum vs_queue { VS_QUEUE_MAIN, VS_QUEUE_DECODE, VS_N_QUEUES };
+ * queue waits for them on the host, or has its own queue wait (vs_fence_follow()). The side queue
+ * decodes, or brings weights. */
+enum vs_queue { VS_QUEUE_MAIN, VS_QUEUE_SIDE, VS_N_QUEUES };
 
 /* Everything is enqueued on this queue from now on; VS_QUEUE_MAIN to begin with. */
 void vs_context_select(struct vs_context *context, enum vs_queue queue);
 
 /* Waits until everything enqueued on any queue has run. */
 VS_CHECK enum vs_status vs_context_finish(struct vs_context *context);
+/* The same for those who clean up: whatever it finds wrong, the message of the fault before stays. */
+void vs_context_drain(struct vs_context *context);
 
 /* A place in the stream of work; {0} at first. */
 struct vs_fence {
@@ -28,6 +31,9 @@ struct vs_fence {
 VS_CHECK enum vs_status vs_fence_set(struct vs_fence *fence, struct vs_context *context);
 /* Waits until all before the fence has run, then clears it. A fence not set is no wait. */
 VS_CHECK enum vs_status vs_fence_wait(struct vs_fence *fence);
+/* What is enqueued on the selected queue from now on begins when all before the fence has run. The
+ * host does not wait, and the fence stays set. */
+VS_CHECK enum vs_status vs_fence_follow(const struct vs_fence *fence);
 void vs_fence_clear(struct vs_fence *fence);
 
 /* SHA-256 over what decides how programs run here: names and versions of device, driver and
@@ -43,6 +49,7 @@ bool vs_context_software_fma(const struct vs_context *context);
 /* While dry, kernels are built and arguments set, but nothing is enqueued: launches, copies, reads
  * and writes of buffers return at once. A rehearsal in this state leaves every program compiled. */
 void vs_context_set_dry(struct vs_context *context, bool dry);
+bool vs_context_is_dry(const struct vs_context *context);
 
 /* Device memory held by buffers of this context now, and at most so far, in bytes. */
 size_t vs_context_allocated_bytes(const struct vs_context *context);

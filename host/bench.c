@@ -63,7 +63,7 @@ const struct host_spec host_bench_spec = {
         "norm:ROWSxCHANNELS; rms:ROWSxCHANNELS; channel-norm:PIXELSxCHANNELS; "
         "rope:FRAMESxROWSxCOLUMNSxHEADSxWIDTH (:rms with RMSNorm before it); "
         "dit:FRAMESxROWSxCOLUMNSxLAYERS (one pass of the 1.3B transformer; latent frames of so "
-        "many rows and columns); "
+        "many rows and columns; dit-offload: its blocks come from the host); "
         "vae:FRAMESxROWSxCOLUMNSxBASE (decoding of a chunk).",
     .options = options,
     .n_options = sizeof options / sizeof *options,

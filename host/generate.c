@@ -176,6 +176,7 @@ static struct vs_generate_options collect_wish(const struct values *values,
     wish.sink = values->sink.given ? (int)values->sink.value : -1;
     wish.horizon = values->horizon.value;
     wish.kv = (enum vs_kv)(VS_KV_F32 + values->kv); /* -1, not given: the default */
+    wish.offload = values->run.offload;
     return wish;
 }
 

@@ -23,6 +23,7 @@ struct host_kept {
     struct host_list loras;       /* as --lora takes them, with absolute paths; items owned too */
     struct host_list outputs;     /* absolute paths, or "-"; items owned too */
     size_t every;                 /* chunks from checkpoint to checkpoint; 0: by cost */
+    bool offload;                 /* as --offload says */
     bool finished;                /* the outputs were completed */
     size_t latents[4];            /* shape of a chunk's: frames, channels, rows, columns */
     int lock;                     /* descriptor of dir */
@@ -36,7 +37,8 @@ VS_CHECK enum vs_status host_kept_create(struct host_kept **kept, const char *di
                                          const struct vs_model_info *model,
                                          const struct vs_model_files *files,
                                          const struct host_list *loras,
-                                         const struct host_list *outputs, size_t every);
+                                         const struct host_list *outputs, size_t every,
+                                         bool offload);
 
 /* Opens a run for this process alone and removes what a killed one left unfinished.
  * VS_ERROR_USAGE: no run, a damaged one, or one that another process is working on. */

@@ -157,9 +157,10 @@ static json_t *record_of(const struct host_kept *kept)
             json_object_set_new(model, parts[i].key, json_string(*part_of(&kept->files, i)));
     if (kept->loras.n)
         json_object_set_new(model, "loras", paths_json(&kept->loras));
-    return json_pack("{s:i, s:s, s:o, s:o, s:o, s:I, s:b}", "format", FORMAT, "run", kept->id,
+    return json_pack("{s:i, s:s, s:o, s:o, s:o, s:I, s:b, s:b}", "format", FORMAT, "run", kept->id,
                      "settings", settings, "model", model, "outputs", paths_json(&kept->outputs),
-                     "checkpoint_every", (json_int_t)kept->every, "finished", kept->finished);
+                     "checkpoint_every", (json_int_t)kept->every, "offload", kept->offload,
+                     "finished", kept->finished);
 }
 
 enum vs_status host_kept_store(const struct host_kept *kept)
@@ -244,6 +245,7 @@ static enum vs_status read_record(struct host_kept *kept, const json_t *root, co
         return wrong(path, "checkpoint_every");
     memcpy(kept->id, id, sizeof kept->id);
     kept->every = (size_t)every;
+    kept->offload = json_is_true(json_object_get(root, "offload"));
     kept->finished = json_is_true(json_object_get(root, "finished"));
     VS_TRY(read_model(kept, json_object_get(root, "model"), path));
     VS_TRY(read_paths(&kept->outputs, outputs, "outputs", path));
@@ -304,7 +306,7 @@ enum vs_status host_kept_create(struct host_kept **out, const char *dir,
                                 const struct vs_model_info *model,
                                 const struct vs_model_files *files,
                                 const struct host_list *loras, const struct host_list *outputs,
-                                size_t every)
+                                size_t every, bool offload)
 {
     enum vs_status status = VS_OK;
     struct host_kept *kept = new_kept();
@@ -312,6 +314,7 @@ enum vs_status host_kept_create(struct host_kept **out, const char *dir,
     if (!kept)
         return VS_ERROR_MEMORY;
     kept->every = every;
+    kept->offload = offload;
     VS_TRY(copy_settings(kept, settings));
     VS_TRY(draw_id(kept));
     VS_TRY(host_kept_fit(kept, model));

@@ -26,6 +26,7 @@ static enum vs_status complete(struct host_run *run, const struct host_kept *kep
     }
     if (!run->every.given)
         run->every.value = kept->every;
+    run->offload = run->offload || kept->offload;
     for (size_t i = 0; outputs && i < kept->outputs.n; i++)
         VS_TRY(host_list_add(&run->outputs, kept->outputs.items[i]));
 fail:
@@ -167,6 +168,7 @@ static enum vs_status make_video(struct host_run *run, const struct host_resume 
     }
     VS_TRY(host_kept_count(&past.n_most, kept, past.n_most, teller));
     kept->every = run->every.value;
+    kept->offload = run->offload;
     VS_TRY(host_run_video(run, model, &wish, false, &past, told));
 fail:
     host_progress_free(teller);

@@ -398,7 +398,8 @@ static enum vs_status open_kept(struct job *job, const struct host_settings *set
         return VS_OK;
     VS_TRY(host_run_find_model(&files, job->run));
     status = host_kept_create(&job->kept, job->run->keep, settings, vs_model_info(job->model),
-                              &files, &job->run->loras, &job->run->outputs, job->run->every.value);
+                              &files, &job->run->loras, &job->run->outputs, job->run->every.value,
+                              job->run->offload);
     if (!job->run->keep)
         status = VS_OK;
 fail:
@@ -449,6 +450,7 @@ enum vs_status host_run_video(const struct host_run *run, const struct vs_model 
         run->quiet ? HOST_PROGRESS_NONE : (enum host_progress_mode)run->progress;
     *told = false;
     options->unsafe = run->unsafe;
+    options->offload = run->offload;
     options->progress = on_progress;
     options->settled = on_settled;
     options->user = &job;

@@ -17,6 +17,7 @@ struct host_run {
     int progress; /* enum host_progress_mode */
     bool quiet;
     bool unsafe;
+    bool offload;
     bool profile;
     struct host_number max_kernel_ms;
     const char *max_memory, *max_alloc; /* bytes, as host_parse_bytes() reads them; NULL: no limit */
@@ -71,6 +72,9 @@ struct host_past {
     {HOST_FLAG, 0, "unsafe", NULL,                                                                 \
      "Use a device even if its self-test says that it computes wrongly.",                          \
      offsetof(type, member.unsafe)},                                                               \
+    {HOST_FLAG, 0, "offload", NULL,                                                                \
+     "Spare device memory: the transformer's blocks stay on the host and come one by one. The same "\
+     "video, somewhat slower.", offsetof(type, member.offload)},                                   \
     {HOST_FLAG, 0, "profile", NULL,                                                                \
      "Say at the end where the time went, family by family of kernels.",                           \
      offsetof(type, member.profile)},                                                              \

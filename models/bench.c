@@ -50,6 +50,7 @@ static enum vs_status check_memory(const struct vs_bench_op *op)
 enum { MAX_FRAMES = 64 };
 
 struct dit_job {
+    bool offload;
     struct vs_weights *weights;
     struct vs_dit *dit;
     struct vs_rollout *rollout;
@@ -95,7 +96,7 @@ fail:
     return status;
 }
 
-static enum vs_status open_dit(struct vs_bench_op *op)
+static enum vs_status open_blocks(struct vs_bench_op *op, bool offload)
 {
     enum vs_status status = VS_OK;
     size_t frames = op->shape.sizes[0], height = op->shape.sizes[1], width = op->shape.sizes[2];
@@ -105,12 +106,13 @@ static enum vs_status open_dit(struct vs_bench_op *op)
     struct dit_job *job;
     if (frames > MAX_FRAMES || height % 2 || width % 2 || n_layers > 1000)
         return vs_fail(VS_ERROR_USAGE,
-                       "--op dit: %zu frames of %zux%zu, %zu layers; wanted are at most %d frames "
+                       "--op dit%s: %zu frames of %zux%zu, %zu layers; wanted are at most %d frames "
                        "with even rows and columns, and at most 1000 layers",
-                       frames, height, width, n_layers, MAX_FRAMES);
+                       offload ? "-offload" : "", frames, height, width, n_layers, MAX_FRAMES);
     op->job = job = vs_alloc(1, sizeof *job);
     if (!job)
         return VS_ERROR_MEMORY;
+    job->offload = offload;
     op->close = close_dit;
     op->run = run_dit;
     n_latents = vs_bench_product(4, (size_t[]){16, frames, height, width});
@@ -118,7 +120,7 @@ static enum vs_status open_dit(struct vs_bench_op *op)
     VS_TRY(vs_bench_floats(&job->flow, op, n_latents, -1, 1));
     VS_TRY(dit_config(&config, frames, n_layers));
     VS_TRY(vs_weights_synthesize(&job->weights, op->shape.dtype, 6 * config.dim * config.dim));
-    VS_TRY(vs_dit_create(&job->dit, op->context, job->weights, &config));
+    VS_TRY(vs_dit_create(&job->dit, op->context, job->weights, &config, job->offload));
     VS_TRY(vs_rollout_create(&job->rollout, job->dit,
                              &(struct vs_rollout_shape){.height = height,
                                                         .width = width,
@@ -134,6 +136,16 @@ static enum vs_status open_dit(struct vs_bench_op *op)
     VS_TRY(count_work(op));
 fail:
     return status;
+}
+
+static enum vs_status open_dit(struct vs_bench_op *op)
+{
+    return open_blocks(op, false);
+}
+
+static enum vs_status open_dit_offload(struct vs_bench_op *op)
+{
+    return open_blocks(op, true);
 }
 
 /* ---- vae ---------------------------------------------------------------------------------- */
@@ -211,6 +223,8 @@ fail:
 const struct vs_bench_family vs_bench_networks[] = {
     {"dit", "FRAMESxROWSxCOLUMNSxLAYERS", "pass of the transformer without history", 4,
      " f32 f16 bf16 ", SHAPES("dit:3x60x104x30:bf16"), open_dit},
+    {"dit-offload", "FRAMESxROWSxCOLUMNSxLAYERS", "the same with --offload", 4, " f32 f16 bf16 ",
+     (const char *const[]){NULL}, open_dit_offload},
     {"vae", "FRAMESxROWSxCOLUMNSxBASE", "decoding of a chunk", 4, " f32 f16 bf16 ",
      SHAPES("vae:3x60x104x96"), open_vae},
     {0},

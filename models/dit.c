@@ -17,29 +17,46 @@
 static const float unit_eps = 1e-6f;
 
 enum vs_status vs_dit_create(struct vs_dit **out, struct vs_context *context,
-                             const struct vs_weights *weights, const struct vs_config *config)
+                             const struct vs_weights *weights, const struct vs_config *config,
+                             bool offload)
 {
+    enum vs_status status = VS_OK;
     struct vs_dit *dit = vs_alloc(1, sizeof *dit);
     *out = NULL;
     if (!dit)
         return VS_ERROR_MEMORY;
     dit->context = context;
     dit->config = *config;
-    enum vs_status status = vs_dit_params_create(&dit->params, context, weights, config);
-    if (status != VS_OK) {
-        free(dit);
-        return status;
-    }
+    VS_TRY(vs_dit_params_create(&dit->params, context, weights, config, offload));
+    if (offload)
+        VS_TRY(vs_dit_stream_create(&dit->stream, context, dit->params.blocks,
+                                    dit->params.n_blocks));
     *out = dit;
     return VS_OK;
+fail:
+    vs_dit_free(dit);
+    return status;
 }
 
 void vs_dit_free(struct vs_dit *dit)
 {
     if (!dit)
         return;
+    vs_dit_stream_free(dit->stream);
     vs_dit_params_free(&dit->params);
     free(dit);
+}
+
+enum vs_status vs_dit_block_begin(const struct vs_block_params **block, const struct vs_dit *dit,
+                                  size_t layer)
+{
+    *block = dit->params.blocks + layer;
+    return dit->stream ? vs_dit_stream_begin(dit->stream, block, layer) : VS_OK;
+}
+
+enum vs_status vs_dit_block_end(const struct vs_dit *dit)
+{
+    return dit->stream ? vs_dit_stream_end(dit->stream) : VS_OK;
 }
 
 enum vs_status vs_dit_affine(const struct vs_dit *dit, const struct vs_buffer *out,
@@ -58,6 +75,7 @@ struct pass {
     const struct vs_config *config;
     struct vs_context *context;
     const struct vs_buffer *modulation;
+    const struct vs_block_params *block; /* of the layer at hand */
     size_t n_tokens, head_dim;
     bool keep;
 };
@@ -120,7 +138,7 @@ static enum vs_status project_self(const struct pass *pass, size_t layer)
 {
     struct vs_rollout *r = pass->rollout;
     struct vs_cache *cache = r->cache;
-    const struct vs_attention_params *params = &pass->dit->params.blocks[layer].self;
+    const struct vs_attention_params *params = &pass->block->self;
     struct vs_span h = vs_span_of(r->h);
     enum vs_status status = VS_OK;
     struct vs_rope rope = {.shape = {.head_dim = pass->head_dim,
@@ -155,7 +173,7 @@ fail:
 static enum vs_status write_gates(const struct pass *pass, size_t layer)
 {
     struct vs_rollout *r = pass->rollout;
-    const struct vs_memory_params *params = &pass->dit->params.blocks[layer].memory;
+    const struct vs_memory_params *params = &pass->block->memory;
     struct vs_span h = vs_span_of(r->h);
     enum vs_status status = VS_OK;
     struct vs_gates_shape gates = {.n_rows = pass->n_tokens,
@@ -178,7 +196,7 @@ static enum vs_status read_state(const struct pass *pass, size_t layer)
 {
     struct vs_rollout *r = pass->rollout;
     const struct vs_config *config = pass->config;
-    const struct vs_memory_params *params = &pass->dit->params.blocks[layer].memory;
+    const struct vs_memory_params *params = &pass->block->memory;
     enum vs_status status = VS_OK;
     struct vs_span query = vs_span_of(r->q), unit = vs_span_of(r->query);
     struct vs_memory_read read = {.n_rows = pass->n_tokens,
@@ -235,7 +253,7 @@ static enum vs_status self_attention(const struct pass *pass, size_t layer, bool
                             &attention));
     if (reads_state(pass))
         VS_TRY(read_state(pass, layer));
-    VS_TRY(add_gated(pass, vs_span_of(r->attended), &pass->dit->params.blocks[layer].self.o,
+    VS_TRY(add_gated(pass, vs_span_of(r->attended), &pass->block->self.o,
                      modulation_at(pass, layer, 2)));
 fail:
     return status;
@@ -246,7 +264,7 @@ static enum vs_status cross_attention(const struct pass *pass, size_t layer)
 {
     struct vs_rollout *r = pass->rollout;
     const struct vs_config *config = pass->config;
-    const struct vs_block_params *block = pass->dit->params.blocks + layer;
+    const struct vs_block_params *block = pass->block;
     enum vs_status status = VS_OK;
     struct vs_layernorm norm = {
         .n_rows = pass->n_tokens, .n_channels = config->dim, .eps = config->eps};
@@ -272,7 +290,7 @@ fail:
 static enum vs_status feed_forward(const struct pass *pass, size_t layer)
 {
     struct vs_rollout *r = pass->rollout;
-    const struct vs_block_params *block = pass->dit->params.blocks + layer;
+    const struct vs_block_params *block = pass->block;
     enum vs_status status = VS_OK;
     VS_TRY(modulate(pass, modulation_at(pass, layer, 3), modulation_at(pass, layer, 4)));
     VS_TRY(vs_dit_affine(pass->dit, r->hidden, vs_span_of(r->h), pass->n_tokens, &block->ffn_in,
@@ -310,6 +328,23 @@ fail:
     return status;
 }
 
+/* output: as of self_attention(). */
+static enum vs_status run_block(const struct pass *pass, size_t layer, bool output)
+{
+    enum vs_status status = VS_OK;
+    struct vs_rollout *r = pass->rollout;
+    VS_TRY(self_attention(pass, layer, output));
+    if (!output)
+        return VS_OK;
+    VS_TRY(tap(pass, layer, r->tap.self));
+    VS_TRY(cross_attention(pass, layer));
+    VS_TRY(tap(pass, layer, r->tap.cross));
+    VS_TRY(feed_forward(pass, layer));
+    VS_TRY(tap(pass, layer, r->tap.out));
+fail:
+    return status;
+}
+
 enum vs_status vs_rollout_pass(struct vs_rollout *r, struct vs_span flow, struct vs_span latents,
                                float timestep, bool keep)
 {
@@ -327,17 +362,12 @@ enum vs_status vs_rollout_pass(struct vs_rollout *r, struct vs_span flow, struct
     VS_TRY(vs_dit_modulation(&pass.modulation, r, timestep));
     VS_TRY(embed_patches(&pass, latents));
     for (size_t layer = 0; layer < config->n_layers; layer++) {
-        bool output = !keep || layer + 1 < config->n_layers;
-        VS_TRY(self_attention(&pass, layer, output));
-        if (!output)
-            break;
-        VS_TRY(tap(&pass, layer, r->tap.self));
-        VS_TRY(cross_attention(&pass, layer));
-        VS_TRY(tap(&pass, layer, r->tap.cross));
-        VS_TRY(feed_forward(&pass, layer));
-        VS_TRY(tap(&pass, layer, r->tap.out));
-        VS_TRY(vs_check_finite_run(pass.context, r->finite, first_flag + layer, vs_span_of(r->x),
-                                   pass.n_tokens * config->dim));
+        VS_TRY(vs_dit_block_begin(&pass.block, r->dit, layer));
+        VS_TRY(run_block(&pass, layer, !keep || layer + 1 < config->n_layers));
+        VS_TRY(vs_dit_block_end(r->dit));
+        if (!keep || layer + 1 < config->n_layers)
+            VS_TRY(vs_check_finite_run(pass.context, r->finite, first_flag + layer,
+                                       vs_span_of(r->x), pass.n_tokens * config->dim));
     }
     if (!keep) {
         VS_TRY(head(&pass, flow));

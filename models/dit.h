@@ -10,18 +10,20 @@
 
 #include "cl/context.h"
 #include "models/cache.h"
-#include "models/dit_weights.h"
+#include "models/dit_stream.h"
 
 struct vs_dit {
     struct vs_context *context; /* borrowed */
     struct vs_config config;
     struct vs_dit_params params;
+    struct vs_dit_stream *stream; /* NULL: all blocks lie on the device */
 };
 
-/* weights are borrowed and must outlive the transformer; config is fitted (vs_config_fit()). */
+/* weights are borrowed and must outlive the transformer; config is fitted (vs_config_fit()).
+ * offload: blocks stay on the host and come when they are needed (dit_stream.h). */
 VS_CHECK enum vs_status vs_dit_create(struct vs_dit **dit, struct vs_context *context,
                                       const struct vs_weights *weights,
-                                      const struct vs_config *config);
+                                      const struct vs_config *config, bool offload);
 void vs_dit_free(struct vs_dit *dit);
 
 /* What depends on the timestep alone, for every layer: [n_layers, 6 d], then the head's [2 d]. */

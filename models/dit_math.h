@@ -15,6 +15,11 @@ VS_CHECK enum vs_status vs_dit_affine(const struct vs_dit *dit, const struct vs_
                                       struct vs_span x, size_t n_rows,
                                       const struct vs_affine *affine, enum vs_epilogue epilogue);
 
+/* Around everything that reads a layer's matrices: *block is borrowed until the end. */
+VS_CHECK enum vs_status vs_dit_block_begin(const struct vs_block_params **block,
+                                           const struct vs_dit *dit, size_t layer);
+VS_CHECK enum vs_status vs_dit_block_end(const struct vs_dit *dit);
+
 /* The modulation vectors of a timestep; made at the first call for it. Borrowed. */
 VS_CHECK enum vs_status vs_dit_modulation(const struct vs_buffer **modulation,
                                           struct vs_rollout *rollout, float timestep);

@@ -117,6 +117,7 @@ struct pass {
     const struct vs_weights *weights;
     const struct vs_config *config;
     struct vs_context *context;
+    bool describe;    /* matrices are left on the host */
     float *vectors;   /* host copy of all vectors, or NULL in the counting pass */
     size_t n_vectors; /* elements so far */
     const struct vs_buffer *buffer;
@@ -145,8 +146,11 @@ static enum vs_status visit(struct pass *pass, const char *prefix, const struct 
                            tensor->file, name, vs_dtype_info(tensor->dtype)->name);
         if (pass->vectors) {
             struct vs_weight *weight = (void *)((char *)base + spec->place);
-            status = vs_weight_create(weight, pass->context, tensor->data, tensor->dtype,
-                                      shape[0], n_columns);
+            status = pass->describe
+                         ? vs_weight_describe(weight, tensor->data, tensor->dtype, shape[0],
+                                              n_columns)
+                         : vs_weight_create(weight, pass->context, tensor->data, tensor->dtype,
+                                            shape[0], n_columns);
         }
         return status;
     }
@@ -160,11 +164,12 @@ static enum vs_status visit(struct pass *pass, const char *prefix, const struct 
     return VS_OK;
 }
 
-static enum vs_status visit_all(struct pass *pass, struct vs_dit_params *params)
+static enum vs_status visit_all(struct pass *pass, struct vs_dit_params *params, bool offload)
 {
     enum vs_status status = VS_OK;
     for (size_t i = 0; i < COUNT(top_specs); i++)
         VS_TRY(visit(pass, "", top_specs + i, params));
+    pass->describe = offload;
     for (size_t layer = 0; layer < pass->config->n_layers; layer++) {
         char prefix[32];
         void *block = params ? params->blocks + layer : NULL;
@@ -183,18 +188,18 @@ enum vs_status vs_dit_params_check(const struct vs_weights *weights,
                                    const struct vs_config *config)
 {
     struct pass pass = {.weights = weights, .config = config};
-    return visit_all(&pass, NULL);
+    return visit_all(&pass, NULL, false);
 }
 
 enum vs_status vs_dit_params_create(struct vs_dit_params *params, struct vs_context *context,
                                     const struct vs_weights *weights,
-                                    const struct vs_config *config)
+                                    const struct vs_config *config, bool offload)
 {
     enum vs_status status = VS_OK;
     struct pass count = {.weights = weights, .config = config};
     struct pass upload = {.weights = weights, .config = config, .context = context};
     memset(params, 0, sizeof *params);
-    VS_TRY(visit_all(&count, NULL));
+    VS_TRY(visit_all(&count, NULL, false));
     params->n_blocks = config->n_layers;
     params->blocks = vs_alloc(config->n_layers, sizeof *params->blocks);
     upload.vectors = vs_alloc(count.n_vectors, sizeof *upload.vectors);
@@ -204,7 +209,7 @@ enum vs_status vs_dit_params_create(struct vs_dit_params *params, struct vs_cont
     }
     VS_TRY(vs_floats_create(&params->vectors, context, NULL, count.n_vectors));
     upload.buffer = params->vectors;
-    VS_TRY(visit_all(&upload, params));
+    VS_TRY(visit_all(&upload, params, offload));
     VS_TRY(vs_buffer_write(params->vectors, 0, upload.vectors,
                            count.n_vectors * sizeof *upload.vectors));
 fail:
@@ -214,19 +219,35 @@ fail:
     return status;
 }
 
-static void free_matrices(const struct spec *specs, size_t n, void *base)
+static size_t add_matrices(struct vs_weight **matrices, const struct spec *specs, size_t n,
+                           void *base)
 {
-    for (size_t i = 0; i < n; i++)
-        if (specs[i].kind == MATRIX)
-            vs_weight_free((void *)((char *)base + specs[i].place));
+    size_t n_matrices = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct vs_weight *weight = (void *)((char *)base + specs[i].place);
+        if (specs[i].kind == MATRIX && weight->data)
+            matrices[n_matrices++] = weight;
+    }
+    return n_matrices;
+}
+
+size_t vs_block_matrices(struct vs_weight *matrices[VS_BLOCK_MATRICES],
+                         struct vs_block_params *block)
+{
+    size_t n = add_matrices(matrices, block_specs, COUNT(block_specs), block);
+    return n + add_matrices(matrices + n, memory_specs, COUNT(memory_specs), block);
 }
 
 void vs_dit_params_free(struct vs_dit_params *params)
 {
-    free_matrices(top_specs, COUNT(top_specs), params);
-    for (size_t i = 0; params->blocks && i < params->n_blocks; i++) {
-        free_matrices(block_specs, COUNT(block_specs), params->blocks + i);
-        free_matrices(memory_specs, COUNT(memory_specs), params->blocks + i);
+    struct vs_weight *matrices[COUNT(top_specs) + VS_BLOCK_MATRICES];
+    size_t n = add_matrices(matrices, top_specs, COUNT(top_specs), params);
+    for (size_t i = 0; i < n; i++)
+        vs_weight_free(matrices[i]);
+    for (size_t layer = 0; params->blocks && layer < params->n_blocks; layer++) {
+        n = vs_block_matrices(matrices, params->blocks + layer);
+        for (size_t i = 0; i < n; i++)
+            vs_weight_free(matrices[i]);
     }
     free(params->blocks);
     vs_buffer_free(params->vectors);

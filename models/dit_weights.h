@@ -42,16 +42,22 @@ struct vs_dit_params {
     struct vs_buffer *vectors; /* every vector, float32, one after another */
 };
 
+/* The matrices of a block that are there, in one order for all blocks; returns how many. */
+enum { VS_BLOCK_MATRICES = 13 }; /* at most */
+size_t vs_block_matrices(struct vs_weight *matrices[VS_BLOCK_MATRICES],
+                         struct vs_block_params *block);
+
 /* Checks presence and shape of every tensor that config asks for (see vs_config_fit()). Needs no
  * device. */
 VS_CHECK enum vs_status vs_dit_params_check(const struct vs_weights *weights,
                                             const struct vs_config *config);
 
-/* Uploads them. weights must outlive params: devices that share memory use the map itself. */
+/* Uploads them; with `offload`, matrices of blocks are only described. weights must outlive params:
+ * devices that share memory use the map itself. */
 VS_CHECK enum vs_status vs_dit_params_create(struct vs_dit_params *params,
                                              struct vs_context *context,
                                              const struct vs_weights *weights,
-                                             const struct vs_config *config);
+                                             const struct vs_config *config, bool offload);
 void vs_dit_params_free(struct vs_dit_params *params);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * generator.c - from prompts to decoded chunks: encodes the texts, then for each chunk noise,
- * denoising, clean pass, decoding. A chunk is decoded while the next is denoised. Everything is
- * allocated by vs_generator_create(). */
+ * denoising, clean pass, decoding. A chunk is decoded while the next is denoised, unless weights
+ * are offloaded. Everything is allocated by vs_generator_create(). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,7 +84,7 @@ static enum vs_status create_networks(struct vs_generator *g)
                                            .height = shape.height,
                                            .width = shape.width};
     vs_context_charge(g->context, VS_USE_WEIGHTS);
-    VS_TRY(vs_dit_create(&g->dit, g->context, g->model->dit, config));
+    VS_TRY(vs_dit_create(&g->dit, g->context, g->model->dit, config, g->options.offload));
     VS_TRY(vs_rollout_create(&g->rollout, g->dit, &shape));
     vs_context_charge(g->context, VS_USE_VAE_WEIGHTS);
     VS_TRY(vs_vae_create(&g->vae, g->context, g->model->vae, false));
@@ -298,7 +298,7 @@ static enum vs_status decode(struct vs_generator *g, size_t index, const float *
     }
     g->next_decoded = index + 1;
     size_t frame_bytes = 3 * g->info.width * g->info.height;
-    vs_context_select(g->context, VS_QUEUE_DECODE);
+    vs_context_select(g->context, VS_QUEUE_SIDE);
     VS_TRY(vs_buffer_write(g->latents, 0, latents, vs_buffer_bytes(g->latents)));
     status = vs_vae_decode(g->decoder, vs_span_of(g->latents), g->model->config.frames_per_chunk,
                            &frames, n_frames);
@@ -349,7 +349,7 @@ enum vs_status vs_generator_next(struct vs_generator *g, struct vs_chunk *chunk)
     }
     VS_TRY(end_denoising(g));
     report(g, VS_STAGE_DECODE, 0, 1);
-    if (g->next_chunk + 1 < g->info.n_chunks && !g->stopping)
+    if (g->next_chunk + 1 < g->info.n_chunks && !g->stopping && !g->options.offload)
         begin_denoising(g, g->next_chunk + 1);
     if (g->next_chunk != g->next_decoded || !frames_are_right(g, g->next_chunk))
         return vs_fail(VS_ERROR_USAGE, "chunk %zu cannot be decoded: the chunks before it were not",

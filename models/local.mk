@@ -51,6 +51,7 @@ models_libmodels_la_SOURCES += \
 	models/dit_math.h models/rollout.c \
 	models/dit.c models/dit.h \
 	models/dit_weights.c models/dit_weights.h \
+	models/dit_stream.c models/dit_stream.h \
 	models/cache.c models/cache.h \
 	models/generator.c models/generator.h models/plan.c \
 	models/run_plan.c models/run_plan.h \

@@ -341,7 +341,9 @@ enum vs_status vs_rollout_set_text(struct vs_rollout *r, const float *text, size
     VS_TRY(vs_dit_affine(dit, r->text_embedded, vs_span_of(r->text_hidden), config->text_len,
                          &dit->params.text_out, VS_EPILOGUE_NONE));
     for (size_t layer = 0; layer < config->n_layers; layer++) {
-        const struct vs_attention_params *cross = &dit->params.blocks[layer].cross;
+        const struct vs_block_params *block;
+        VS_TRY(vs_dit_block_begin(&block, dit, layer));
+        const struct vs_attention_params *cross = &block->cross;
         struct vs_span embedded = vs_span_of(r->text_embedded), k = vs_span_of(r->cross_k[layer]);
         VS_TRY(vs_dit_affine(dit, r->cross_k[layer], embedded, config->text_len, &cross->k,
                              VS_EPILOGUE_NONE));
@@ -349,6 +351,7 @@ enum vs_status vs_rollout_set_text(struct vs_rollout *r, const float *text, size
                               config->eps));
         VS_TRY(vs_dit_affine(dit, r->cross_v[layer], embedded, config->text_len, &cross->v,
                              VS_EPILOGUE_NONE));
+        VS_TRY(vs_dit_block_end(dit));
     }
     VS_TRY(recache(r));
 fail:

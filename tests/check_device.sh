@@ -6,6 +6,7 @@
 #   check_device.sh families RUNTIME              check_<family>, all variants against the oracles
 #   check_device.sh hashes RUNTIME FILE           videos whose hashes must be those of FILE
 #   check_device.sh hashes-as-gpu RUNTIME FILE    the same with the kernels that GPUs get
+#   check_device.sh hashes-offload RUNTIME FILE   the same with what spares device memory
 #
 # Run in the build folder; srcdir is the source folder, RUNTIME a name of tools/runtimes.sh. Nothing
 # is skipped: a runtime that is missing fails, and so does another device than the one asked for.
@@ -20,6 +21,7 @@ runtime=${2:?name of a runtime}
 n_passed=0
 n_failed=0
 as=
+options=
 work=$(mktemp -d "${TMPDIR:-/tmp}/check-device.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
@@ -147,7 +149,8 @@ hashes() {
     while read -r memory seconds want; do
         began=$(date +%s)
         log=$work/$memory.log
-        tests/hash-video "$srcdir/models/demo" "$seconds" "$memory" >"$log" 2>"$log.errors"
+        # shellcheck disable=SC2086
+        tests/hash-video $options "$srcdir/models/demo" "$seconds" "$memory" >"$log" 2>"$log.errors"
         status=1
         [ "$(cat "$log")" = "$memory $seconds $want" ] && status=0
         { echo "    wanted: $memory $seconds $want"; cat "$log.errors"; } >>"$log"
@@ -179,7 +182,12 @@ hashes-as-gpu)
     export VS_LAUNCH_AS
     hashes "${3:?file of hashes}"
     ;;
-*) echo "check_device.sh: families, hashes or hashes-as-gpu, not '$what'" >&2; exit 1 ;;
+hashes-offload)
+    options=--offload
+    as=" with --offload"
+    hashes "${3:?file of hashes}"
+    ;;
+*) echo "check_device.sh: families, hashes, hashes-as-gpu or hashes-offload, not '$what'" >&2; exit 1 ;;
 esac
 echo "$n_passed passed, $n_failed failed"
 [ "$n_failed" = 0 ] && [ "$n_passed" != 0 ]

@@ -25,6 +25,15 @@ static const char *model_folder(void)
     return path;
 }
 
+/* The demo model, which has more layers. */
+static const char *demo_folder(void)
+{
+    static char path[4096];
+    const char *srcdir = getenv("srcdir");
+    snprintf(path, sizeof path, "%s/models/demo", srcdir ? srcdir : ".");
+    return path;
+}
+
 static struct vs_model *open_model(const char *folder)
 {
     struct vs_model *model;
@@ -146,6 +155,39 @@ START_TEST(halves_in_the_cache)
     ck_assert_double_gt(error, 0);
     ck_assert_double_lt(sqrt(error / size), 0x1p-9);
     free(halves), free(floats);
+    vs_model_free(model);
+}
+END_TEST
+
+/* Blocks that come from the host one by one, over evictions and changes of the text, in less memory
+ * of the device. */
+START_TEST(offloading_changes_no_bit)
+{
+    static const struct vs_prompt prompts[] = {{0, "A red fox."}, {2.0, "A blue robot."}};
+    struct vs_model *model = open_model(demo_folder());
+    struct vs_generate_options options = options_for(5);
+    char want[65], got[65];
+    size_t n, n_bytes, n_bytes_before;
+    options.prompts = prompts;
+    options.n_prompts = 2;
+    options.window = 6;
+    options.sink = 0;
+    for (int memory = VS_MEMORY_HYBRID; memory <= VS_MEMORY_WINDOW; memory++)
+        for (enum vs_kv kv = VS_KV_F32; kv <= VS_KV_F16; kv++) {
+            options.memory = (enum vs_memory_mode)memory;
+            options.kv = kv;
+            options.offload = false;
+            run(want, model, options, 5);
+            options.offload = true;
+            run(got, model, options, 5);
+            ck_assert_msg(!strcmp(got, want), "memory mode %d, kv %d", memory, kv);
+        }
+    /* Two sets of buffers instead of all layers. */
+    ck_assert_uint_gt(vs_model_info(model)->n_layers, 2);
+    free(first_latents(model, options, &n, &n_bytes));
+    options.offload = false;
+    free(first_latents(model, options, &n, &n_bytes_before));
+    ck_assert_uint_lt(n_bytes, n_bytes_before);
     vs_model_free(model);
 }
 END_TEST
@@ -342,6 +384,7 @@ static void add_tests(TCase *tests)
 {
     tcase_add_test(tests, runs_repeat_and_modes_agree_before_eviction);
     tcase_add_test(tests, halves_in_the_cache);
+    tcase_add_test(tests, offloading_changes_no_bit);
     tcase_add_test(tests, short_video_begins_the_long_one);
     tcase_add_test(tests, the_loop_allocates_nothing);
     tcase_add_test(tests, frames_and_chunks_cover_what_was_asked);

@@ -47,8 +47,9 @@ check "operations are counted by the formula" json 'all(
     2*33*48*64, 2*33*48*256, 4*2*17*70*32, 5*19*2*16*16, 5*19*2*16*16, 2*19*2*16*16,
     2*27*16*24*2*9*11]))'
 
-check "both networks" exits 0 bench --json --op dit:1x4x6x2:bf16 --op vae:1x4x4x8
-check "are measured" json 'len(results) == 2 and all(x["chosen"] and x["median_ms"] > 0 and
+check "both networks" exits 0 bench --json --op dit:1x4x6x2:bf16 --op vae:1x4x4x8 \
+    --op dit-offload:1x4x6x3:bf16
+check "are measured" json 'len(results) == 3 and all(x["chosen"] and x["median_ms"] > 0 and
     x["fraction_of_peak"] > 0 for x in results)'
 # 6 tokens, 512 of text: projections, both attentions, FFN; patches, head and norms are 1 % of it.
 check "a pass counts what a transformer does" json '1 <= results[0]["gflops"] *

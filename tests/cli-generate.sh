@@ -62,10 +62,15 @@ check "settings are in the picture" grep -aq '"seed":"7"' a/frame_000000.png
 check "settings are there for people" grep -aq 'Seed: 7, Size: ' a/frame_000000.png
 check "no device in the picture" sh -c '! grep -aqi -e opencl -e device -e cpu a/frame_000000.png'
 
+check "the same again, offloaded" exits 0 generate $short -q -o o --offload
+check "equal frames, offloaded" same_folder a o
+
 # ---- Replay --------------------------------------------------------------------------------------
 
 check "replay of a frame" exits 0 "$program" replay -m "$model" a/frame_000005.png -q -o c
 check "replay of a frame gives the frames" same_folder a c
+check "replay, offloaded" exits 0 "$program" replay -m "$model" a/frame_000005.png -q -o p --offload
+check "gives the frames" same_folder a p
 check "replay of the folder" exits 0 "$program" replay -m "$model" a/ -q -o d.y4m
 check "replay of the folder gives the video" cmp a.y4m d.y4m
 check "replay of the sheet" exits 0 "$program" replay -m "$model" a.png -q -o d.png

@@ -39,6 +39,9 @@ check "an hour" exits 0 plan --json --seconds 3600
 check "takes as much" json 'p["device_bytes"] < 40e6 and p["video"]["frames"] == 57600'
 check "half the keys" exits 0 plan --json --kv f16
 check "take half" json 'p["making"]["own"]["KV cache"] < 600000'
+check "weights that stay on the host" exits 0 plan --json --offload
+check "leave few in place" json 'p["making"]["mapped"]["weights"] < 800000 and
+    p["making"]["own"]["weights"] > 2e6'
 check "two prompts" exits 0 plan -p x --at 2 y
 check "what generate takes" exits 0 plan -p x -o video.mp4 --keep run --checkpoint-every 3
 check "and writes no video" [ ! -e video.mp4 ]
@@ -86,6 +89,10 @@ check "no device" fails 3 "" plan -d nosuchdevice
 # The exact need is enough.
 plan --json -p "a red circle" --seconds 1 >stdout
 check "just enough" exits 0 generate --max-memory "$(value device_bytes)" --seconds 1 -o video.y4m
+plan --json -p "a red circle" --seconds 1 --offload >stdout
+check "just enough, offloaded" exits 0 generate --max-memory "$(value device_bytes)" --seconds 1 \
+    --offload -o offloaded.y4m
+check "the same video" cmp video.y4m offloaded.y4m
 
 # anonymous COMMAND...: the most anonymous memory of a command while it runs, in bytes, to $peak.
 anonymous() {

@@ -92,6 +92,14 @@ check "resumed, window" exits 0 resume window -q
 check "undisturbed, window" exits 0 generate --memory window --window 6 -o v
 check "the same frames, window" same_folder v w
 
+rm -rf k
+check "killed, offloaded" dies 000004.safetensors --offload -o k --keep offloaded
+check "which the record says" grep -q '"offload": true' offloaded/run.json
+check "resumed, offloaded" exits 0 resume offloaded -q
+check "the same frames, offloaded" same_folder a k
+check "offloaded from now on" exits 0 resume run -q --offload -o o.y4m
+check "the same y4m, offloaded" cmp a.y4m o.y4m
+
 # ---- Faults of the device ------------------------------------------------------------------------
 
 check "a launch fails" exits 0 env VS_FAIL_LAUNCH=1000 "$program" generate -m "$model" \

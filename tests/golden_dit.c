@@ -60,7 +60,7 @@ static struct vs_dit *open_dit(struct golden *golden, const char *path)
     golden_defer(golden, free_weights, weights);
     golden_ok(golden, vs_config_fit(&config, weights));
     golden_ok(golden, vs_dit_params_check(weights, &config));
-    golden_ok(golden, vs_dit_create(&dit, golden->context, weights, &config));
+    golden_ok(golden, vs_dit_create(&dit, golden->context, weights, &config, false));
     golden_defer(golden, free_dit, dit);
     return dit;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * hash_video.c - one video, as two hashes: `hash-video MODEL SECONDS MEMORY...` prints for each
- * memory (window, sink, hybrid; hybrid-f16, with keys and values in halves) a line
+ * hash_video.c - one video, as two hashes: `hash-video [--offload] MODEL SECONDS MEMORY...` prints for
+ * each memory (window, sink, hybrid; hybrid-f16, with keys and values in halves) a line
  * `MEMORY SECONDS latents SHA-256 rgb SHA-256`.
  *
  * Latents are hashed canonicalised (-0 is +0, all NaN are one), pixels as bytes; what a PNG or mp4
@@ -27,7 +27,7 @@ static int complain(void)
 
 static enum vs_status hash_video(struct vs_context *context, const struct vs_model *model,
                                  double seconds, const char *name, enum vs_memory_mode memory,
-                                 enum vs_kv kv)
+                                 enum vs_kv kv, bool offload)
 {
     const struct vs_video_info *info;
     struct vs_generate_options options;
@@ -44,6 +44,7 @@ static enum vs_status hash_video(struct vs_context *context, const struct vs_mod
     options.seed = 7;
     options.memory = memory;
     options.kv = kv;
+    options.offload = offload;
     enum vs_status status = vs_generator_create(&generator, context, model, &options);
     if (status != VS_OK)
         return status;
@@ -77,8 +78,11 @@ int main(int argc, char **argv)
     struct vs_context *context = NULL;
     struct vs_model *model = NULL;
     int code = EXIT_SUCCESS;
+    bool offload = argc > 1 && strcmp(argv[1], "--offload") == 0;
+    argc -= offload;
+    argv += offload;
     if (argc < 4) {
-        fprintf(stderr, "usage: hash-video MODEL SECONDS window|sink|hybrid|hybrid-f16...\n");
+        fprintf(stderr, "usage: hash-video [--offload] MODEL SECONDS window|sink|hybrid|hybrid-f16...\n");
         return VS_ERROR_USAGE;
     }
     struct vs_model_files files = {.folder = argv[1]};
@@ -94,7 +98,7 @@ int main(int argc, char **argv)
             fprintf(stderr, "hash-video: no memory is called '%s'\n", argv[i]);
             code = VS_ERROR_USAGE;
         } else if (hash_video(context, model, seconds, argv[i], modes[m].memory,
-                              modes[m].kv) != VS_OK) {
+                              modes[m].kv, offload) != VS_OK) {
             code = complain();
         }
     }

@@ -42,11 +42,13 @@ $(check_device_hashes): $(check_device_built)
 	$(check_device) hashes $(@:check-hashes-%=%) $(srcdir)/tests/hashes/demo-3s.txt
 check-as-gpu-pocl: $(check_device_built)
 	$(check_device) hashes-as-gpu pocl $(srcdir)/tests/hashes/demo-3s.txt
+check-offload-pocl: $(check_device_built)
+	$(check_device) hashes-offload pocl $(srcdir)/tests/hashes/demo-3s.txt
 $(check_long_hashes): $(check_device_built)
 	$(check_device) hashes $(@:check-long-%=%) $(srcdir)/tests/hashes/demo-10s.txt
-check-device: $(check_device_hashes) check-as-gpu-pocl $(check_device_families)
+check-device: $(check_device_hashes) check-as-gpu-pocl check-offload-pocl $(check_device_families)
 check-long: $(check_long_hashes)
-.PHONY: check-device check-as-gpu-pocl check-long $(check_long_hashes) $(check_device_families) \
+.PHONY: check-device check-as-gpu-pocl check-offload-pocl check-long $(check_long_hashes) $(check_device_families) \
 	$(check_device_hashes)
 
 # norm
@@ -339,3 +341,11 @@ tests_make_lora_SOURCES = tests/make_lora.c $(lora_builder)
 nodist_EXTRA_tests_make_lora_SOURCES = force_cxx_link.cc
 tests_make_lora_CFLAGS = $(tests_cflags)
 tests_make_lora_LDADD = $(tests_ldadd)
+
+# what spares device memory: blocks of weights that come one by one
+check_PROGRAMS += tests/check_offload
+TESTS += tests/check_offload
+tests_check_offload_SOURCES = tests/check_offload.c
+nodist_EXTRA_tests_check_offload_SOURCES = force_cxx_link.cc
+tests_check_offload_CFLAGS = $(tests_cflags)
+tests_check_offload_LDADD = $(tests_ldadd)

@@ -13,11 +13,17 @@ enum {
     ALIGNMENT = 4, /* of what kernels load: float32 words, pairs of bytes */
 };
 
-enum vs_status vs_weight_create(struct vs_weight *weight, struct vs_context *context,
-                                const void *data, enum vs_dtype dtype, size_t n_rows,
-                                size_t n_columns)
+size_t vs_weight_bytes(const struct vs_weight *weight)
 {
-    *weight = (struct vs_weight){.dtype = dtype, .n_rows = n_rows, .n_columns = n_columns};
+    const struct vs_dtype_info *info = vs_dtype_info(weight->dtype);
+    return weight->n_rows * (weight->n_columns / info->n_elements) * info->n_bytes;
+}
+
+enum vs_status vs_weight_describe(struct vs_weight *weight, const void *data, enum vs_dtype dtype,
+                                  size_t n_rows, size_t n_columns)
+{
+    *weight = (struct vs_weight){
+        .dtype = dtype, .n_rows = n_rows, .n_columns = n_columns, .data = data};
     const struct vs_dtype_info *info = vs_dtype_info(dtype);
     if (!info->weight)
         return vs_fail(VS_ERROR_MODEL, "a matrix of %s cannot be used as weight; convert it to "
@@ -31,6 +37,17 @@ enum vs_status vs_weight_create(struct vs_weight *weight, struct vs_context *con
         !vs_mul_ok(n_bytes, n_rows, &n_bytes))
         return vs_fail(VS_ERROR_MODEL, "a matrix [%zu, %zu] exceeds the address space", n_rows,
                        n_columns);
+    return VS_OK;
+}
+
+enum vs_status vs_weight_create(struct vs_weight *weight, struct vs_context *context,
+                                const void *data, enum vs_dtype dtype, size_t n_rows,
+                                size_t n_columns)
+{
+    enum vs_status status = vs_weight_describe(weight, data, dtype, n_rows, n_columns);
+    if (status != VS_OK)
+        return status;
+    size_t n_bytes = vs_weight_bytes(weight);
 
     /* Tensors start anywhere in a mapped file. The buffer begins at the page before, which the
      * map holds too, so that sharing devices need no copy. */

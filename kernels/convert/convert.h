@@ -11,10 +11,11 @@
 
 /* A matrix [n_rows, n_columns], rows of whole blocks, row-major as in the file. */
 struct vs_weight {
-    struct vs_buffer *buffer;
+    struct vs_buffer *buffer; /* NULL: only described */
     size_t offset_bytes; /* of the first row in the buffer */
     enum vs_dtype dtype;
     size_t n_rows, n_columns;
+    const void *data; /* on the host, as given; borrowed */
 };
 
 /* Uploads (or, where host and device share memory, maps) a matrix. data: n_rows * n_columns
@@ -24,6 +25,12 @@ VS_CHECK enum vs_status vs_weight_create(struct vs_weight *weight, struct vs_con
                                          const void *data, enum vs_dtype dtype, size_t n_rows,
                                          size_t n_columns);
 void vs_weight_free(struct vs_weight *weight);
+
+/* The same checks without a device: the caller brings `data`, vs_weight_bytes() of it, into a buffer
+ * before kernels see the weight. */
+VS_CHECK enum vs_status vs_weight_describe(struct vs_weight *weight, const void *data,
+                                           enum vs_dtype dtype, size_t n_rows, size_t n_columns);
+size_t vs_weight_bytes(const struct vs_weight *weight);
 
 /* out [n_rows, n_columns] float32 = the widened weight (rule R6: denormals flushed). */
 VS_CHECK enum vs_status vs_weight_widen(struct vs_context *context, struct vs_span out,
