@@ -17,6 +17,7 @@
 
 #include "cl/alloc.h"
 #include "host/signals.h"
+#include "models/file_map.h"
 
 int host_write_all(int fd, const void *data, size_t n_bytes)
 {
@@ -91,6 +92,10 @@ fail:
 enum vs_status host_draft_write(struct host_draft *draft, const void *data, size_t n_bytes)
 {
     int error = host_write_all(draft->fd, data, n_bytes);
+    const char *source = error == EFAULT ? vs_file_map_path_at(data) : NULL;
+    if (source)
+        return vs_fail(VS_ERROR_MODEL, "%s: the file was cut short, or its disk failed, while it was "
+                                       "being read; fetch it again", source);
     if (error)
         return vs_fail(VS_ERROR_RUNTIME, "writing '%s': %s%s", draft->target, strerror(error),
                        error == ENOSPC ? "; free some space or choose another disk" : "");

@@ -352,6 +352,7 @@ enum vs_status host_kept_open(struct host_kept **out, const char *dir)
     char *path = NULL, *latents = NULL, *text = NULL;
     json_t *root = NULL;
     json_error_t error;
+    struct stat info;
     size_t n_bytes;
     struct host_kept *kept = new_kept();
     *out = NULL;
@@ -365,6 +366,12 @@ enum vs_status host_kept_open(struct host_kept **out, const char *dir)
         goto fail;
     }
     VS_TRY(lock(kept));
+    /* A pipe under that name would be waited for. */
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode)) {
+        status = vs_fail(VS_ERROR_USAGE, "'%s': is no regular file; '%s' holds no run that was "
+                                         "kept with --keep", path, dir);
+        goto fail;
+    }
     status = host_read_file(&text, &n_bytes, path, MAX_RECORD_BYTES);
     if (status == VS_ERROR_USAGE)
         (void)vs_fail_in(status, "'%s' holds no run that was kept with --keep", dir);

@@ -13,6 +13,7 @@
 
 #include "cl/status.h"
 #include "host/command.h"
+#include "host/signals.h"
 
 static int host_help(int argc, char **argv);
 
@@ -141,6 +142,7 @@ int main(int argc, char **argv)
     hold_standard_descriptors();
     setlocale(LC_CTYPE, ""); /* for the terminal's characters only; numbers stay as in C */
     signal(SIGPIPE, SIG_IGN);
+    host_signals_watch_files();
     int code = run(argc, argv);
     errno = 0;
     if ((fflush(stdout) != 0 || ferror(stdout)) && code == VS_OK) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * signals.c - the handler touches nothing but flags, write(), unlink() and _exit(), all of which
- * POSIX allows at any moment. */
+ * signals.c - the handlers touch nothing but flags, write(), unlink(), sigaction() and _exit(), all
+ * of which POSIX allows at any moment. */
 #include "config.h"
 
 #include "host/signals.h"
@@ -11,13 +11,56 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "videossm.h"
+#include "models/file_map.h"
 
 enum { N_SLOTS = 16 };
 
 static volatile sig_atomic_t n_signals;
 static volatile sig_atomic_t slot_used[N_SLOTS];
 static char slot_path[N_SLOTS][PATH_MAX];
+
+static void remove_drafts(void)
+{
+    for (int i = 0; i < N_SLOTS; i++) {
+        if (slot_used[i])
+            (void)unlink(slot_path[i]);
+    }
+}
+
+static void say(const char *text)
+{
+    for (size_t n = strlen(text); n > 0;) {
+        ssize_t done = write(STDERR_FILENO, text, n);
+        if (done <= 0)
+            return;
+        text += done;
+        n -= (size_t)done;
+    }
+}
+
+static void on_lost_page(int number, siginfo_t *info, void *context)
+{
+    const struct sigaction otherwise = {.sa_handler = SIG_DFL};
+    const char *path = vs_file_map_path_at(info->si_addr);
+    (void)context;
+    if (!path) {
+        /* No file of ours: the instruction is tried again, and the system does what it does. */
+        sigaction(number, &otherwise, NULL);
+        return;
+    }
+    remove_drafts();
+    say("\nvideossm-cl: error: ");
+    say(path);
+    say(": the file was cut short, or its disk failed, while it was being read; fetch it again\n");
+    _exit(VS_ERROR_MODEL);
+}
+
+void host_signals_watch_files(void)
+{
+    struct sigaction action = {.sa_sigaction = on_lost_page, .sa_flags = SA_SIGINFO};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGBUS, &action, NULL);
+}
 
 static void handle(int number)
 {
@@ -26,10 +69,7 @@ static void handle(int number)
         n_signals = 1;
         return;
     }
-    for (int i = 0; i < N_SLOTS; i++) {
-        if (slot_used[i])
-            (void)unlink(slot_path[i]);
-    }
+    remove_drafts();
     static const char line_end[] = "\n";
     if (write(STDERR_FILENO, line_end, sizeof line_end - 1) < 0)
         _exit(VS_ERROR_INTERRUPTED);
@@ -53,6 +93,7 @@ void host_signals_install(void)
     sigaction(SIGHUP, keeps_running ? &ignore : &action, NULL);
     sigaction(SIGPIPE, &ignore, NULL);
     sigaction(SIGXFSZ, &ignore, NULL);
+    host_signals_watch_files();
 }
 
 bool host_signals_interrupted(void)

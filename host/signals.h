@@ -9,7 +9,13 @@
 
 #include <stdbool.h>
 
-/* Catches SIGINT, SIGTERM and SIGHUP; ignores SIGPIPE and SIGXFSZ, so that a closed pipe and a
+/* A model file that is cut short, or whose disk fails, while it is mapped answers with SIGBUS. From
+ * now on that ends the program with VS_ERROR_MODEL and a message that names the file, and removes
+ * the files under construction. Checks in front of each use could not help: another process may cut
+ * the file between check and use. */
+void host_signals_watch_files(void);
+
+/* Catches SIGINT, SIGTERM and SIGHUP, and what host_signals_watch_files() does; ignores SIGPIPE and SIGXFSZ, so that a closed pipe and a
  * file-size limit come back as errors of write(). To be called again after kernels have been
  * compiled: LLVM, inside many OpenCL drivers, puts handlers of its own over these. */
 void host_signals_install(void);

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -15,6 +16,41 @@
 #include <unistd.h>
 
 #include "cl/alloc.h"
+
+/* All that is mapped. Who reads the list in a signal handler takes no lock: the thread that the
+ * signal stopped may hold it, and a link is written at once. */
+static struct vs_file_map *_Atomic all;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void announce(struct vs_file_map *map)
+{
+    pthread_mutex_lock(&lock);
+    map->next = all;
+    all = map;
+    pthread_mutex_unlock(&lock);
+}
+
+static void withdraw(const struct vs_file_map *map)
+{
+    pthread_mutex_lock(&lock);
+    if (all == map) {
+        all = map->next;
+    } else {
+        for (struct vs_file_map *at = all; at; at = at->next)
+            if (at->next == map)
+                at->next = map->next;
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+const char *vs_file_map_path_at(const void *address)
+{
+    const uint8_t *at = address;
+    for (const struct vs_file_map *map = all; map; map = map->next)
+        if (at >= map->data && (size_t)(at - map->data) < map->size)
+            return map->path;
+    return NULL;
+}
 
 static enum vs_status open_regular(int *fd, size_t *size, const char *path)
 {
@@ -72,6 +108,7 @@ enum vs_status vs_file_map_open(struct vs_file_map **map, const char *path)
     }
     VS_TRY(vs_file_map_borrow(map, path, data, size));
     (*map)->mapped = true;
+    announce(*map);
     close(fd);
     return VS_OK;
 
@@ -87,8 +124,10 @@ void vs_file_map_free(struct vs_file_map *map)
 {
     if (!map)
         return;
-    if (map->mapped)
+    if (map->mapped) {
+        withdraw(map);
         munmap((void *)(uintptr_t)map->data, map->size);
+    }
     free(map->path);
     free(map);
 }

@@ -118,6 +118,7 @@ static enum vs_status parse_object(json_t **json, const struct vs_file_map *map,
                        offset + (size_t)(error.position > 0 ? error.position : 0), error.text);
     if (!json_is_object(*json)) {
         json_decref(*json);
+        *json = NULL;
         return vs_fail(VS_ERROR_MODEL, "%s: the JSON at offset %zu is no object", map->path,
                        offset);
     }

@@ -27,7 +27,7 @@ enum {
 enum { UNIGRAM = 1, LAST_PIECE_TYPE = 6 };
 
 /* The library builds its trie by recursion over the bytes of a piece. */
-enum { MAX_PIECE_BYTES = 512, MAX_PIECES = 1 << 24 };
+enum { MAX_PIECE_BYTES = 512, MAX_PIECES = 1 << 19 /* UMT5 has 256384 */ };
 
 enum wire { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
 

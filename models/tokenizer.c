@@ -4,10 +4,12 @@
 #include "models/tokenizer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cl/alloc.h"
 #include "models/clean.h"
@@ -28,7 +30,11 @@ static enum vs_status read_file(void **data, size_t *n, const char *path)
     enum vs_status status = VS_OK;
     struct stat info;
     *data = NULL;
-    FILE *file = fopen(path, "rb");
+    /* Without blocking: a pipe given as a tokenizer must not hang the program. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "rb");
+    if (!file && fd >= 0)
+        close(fd);
     if (!file)
         return vs_fail(VS_ERROR_MODEL,
                        "%s: the tokenizer (spiece.model) cannot be opened: %s; give it with "

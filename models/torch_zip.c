@@ -60,6 +60,18 @@ static enum vs_status damaged(const struct archive *a, const char *what, uint64_
                    a->map->path, what, (uintmax_t)offset);
 }
 
+static enum vs_status encrypted(const struct archive *a, const struct entry *entry)
+{
+    return vs_fail(VS_ERROR_MODEL, "%s: entry '%.*s' is encrypted", a->map->path,
+                   (int)entry->n_name, entry->name);
+}
+
+static enum vs_status in_parts(const struct archive *a)
+{
+    return vs_fail(VS_ERROR_MODEL, "%s: the archive is in several parts; torch saves whole ones",
+                   a->map->path);
+}
+
 /* ---- The directory ------------------------------------------------------------------------ */
 
 /* The end record stands last; its comment's length must lead exactly to the end of the file. */
@@ -77,7 +89,11 @@ static enum vs_status find_directory(struct archive *a)
     a->directory = number_at(a, end + 16, 4);
     if (end >= LOCATOR_BYTES && number_at(a, end - LOCATOR_BYTES, 4) == 0x07064b50) {
         uint64_t end64 = number_at(a, end - LOCATOR_BYTES + 8, 8);
-        if (!inside(a, end64, END64_BYTES) || number_at(a, end64, 4) != 0x06064b50)
+        if (number_at(a, end - LOCATOR_BYTES + 4, 4) != 0 ||
+            number_at(a, end - LOCATOR_BYTES + 16, 4) > 1)
+            return in_parts(a);
+        if (!inside(a, end64, END64_BYTES) || number_at(a, end64, 4) != 0x06064b50 ||
+            number_at(a, end64 + 4, 8) != end - LOCATOR_BYTES - end64 - 12)
             return damaged(a, "no zip64 end record", end64);
         n = number_at(a, end64 + 32, 8);
         a->directory_bytes = number_at(a, end64 + 40, 8);
@@ -121,7 +137,8 @@ static enum vs_status read_zip64(const struct archive *a, uint64_t at, size_t n_
     return n_wanted ? damaged(a, "a zip64 entry without its sizes", at) : VS_OK;
 }
 
-/* From the local header come only the lengths that say where the data begin. */
+/* From the local header come only the lengths that say where the data begin; the rest of it is
+ * libzip's to compare. */
 static enum vs_status read_local(struct archive *a, struct entry *entry)
 {
     if (!inside(a, entry->header, LOCAL_BYTES) || number_at(a, entry->header, 4) != 0x04034b50)
@@ -134,7 +151,7 @@ static enum vs_status read_local(struct archive *a, struct entry *entry)
     if (n_name != entry->n_name ||
         memcmp(a->map->data + entry->header + LOCAL_BYTES, entry->name, n_name) != 0)
         return damaged(a, "an entry whose two names differ", entry->header);
-    return VS_OK;
+    return number_at(a, entry->header + 6, 2) & 1 ? encrypted(a, entry) : VS_OK;
 }
 
 static enum vs_status read_entry(struct archive *a, struct entry *entry, uint64_t *at)
@@ -158,9 +175,10 @@ static enum vs_status read_entry(struct archive *a, struct entry *entry, uint64_
         return damaged(a, "a name with a NUL byte", start);
     VS_TRY(read_zip64(a, start + CENTRAL_BYTES + entry->n_name, n_extra, &entry->size, &packed,
                       &entry->header));
+    if (number_at(a, start + 34, 2) != 0)
+        return in_parts(a);
     if (flags & 1)
-        return vs_fail(VS_ERROR_MODEL, "%s: entry '%.*s' is encrypted", a->map->path, n_name,
-                       entry->name);
+        return encrypted(a, entry);
     if (method != 0 || packed != entry->size)
         return vs_fail(VS_ERROR_MODEL,
                        "%s: entry '%.*s' is compressed (method %u); torch stores its entries as "

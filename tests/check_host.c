@@ -1,25 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * check_host.c - options, prompts, the settings' record, progress and the search for drivers.
+ * check_host.c - options, prompts, the settings' record, progress, the search for drivers, and model
+ * files cut short while they are mapped.
  *
  * Outputs stand in check_sinks.c, the whole program in cli.sh. */
 #include "config.h"
 
 #include <check.h>
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "host/command.h"
+#include "host/draft.h"
 #include "host/missing.h"
 #include "host/progress.h"
 #include "host/settings.h"
+#include "host/signals.h"
 #include "host/tuning.h"
 #include "kernels/bench/bench.h"
+#include "models/file_map.h"
 
 static char folder[] = "check_host.XXXXXX";
 
@@ -643,6 +650,82 @@ START_TEST(shipped_tuning_records_name_what_there_is)
 }
 END_TEST
 
+/* ---- Files cut short under the program ---------------------------------------------------- */
+
+/* A child maps a file of three pages, which then has one. What it says goes to a file. */
+static int read_what_is_lost(bool by_write)
+{
+    enum { PAGES = 3 };
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), n;
+    char *text = malloc(PAGES * page);
+    struct vs_file_map *map;
+    int status;
+    memset(text, 'x', PAGES * page);
+    FILE *file = fopen(in_folder("weights"), "wbe");
+    ck_assert_uint_eq(fwrite(text, 1, PAGES * page, file), PAGES * page);
+    ck_assert_int_eq(fclose(file), 0);
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        struct host_draft draft;
+        ck_assert_int_eq(dup2(open(in_folder("said"), O_WRONLY | O_CREAT, 0600), 2), 2);
+        host_signals_install();
+        ck_assert_int_eq(vs_file_map_open(&map, in_folder("weights")), VS_OK);
+        ck_assert_int_eq(host_draft_open(&draft, in_folder("output")), VS_OK);
+        ck_assert_int_eq(host_draft_write(&draft, "begun", 5), VS_OK);
+        ck_assert_int_eq(truncate(map->path, (off_t)page), 0);
+        if (by_write) {
+            enum vs_status fault = host_draft_write(&draft, map->data + page, page);
+            host_draft_discard(&draft);
+            _exit(host_report(fault));
+        }
+        _exit(map->data[2 * page]);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_msg(WIFEXITED(status), "signal %d", WTERMSIG(status));
+    free(text);
+    ck_assert_int_eq(host_read_file(&text, &n, in_folder("said"), 4096), VS_OK);
+    ck_assert_msg(strstr(text, "/weights: the file was cut short") != NULL, "%s", text);
+    free(text);
+    struct dirent **left;
+    int n_left = scandir(folder, &left, NULL, NULL); /* ., .., said, weights */
+    for (int i = 0; i < n_left; i++)
+        free(left[i]);
+    free(left);
+    ck_assert_int_eq(n_left, 4);
+    return WEXITSTATUS(status);
+}
+
+START_TEST(a_file_cut_short_while_it_is_mapped_is_named)
+{
+    ck_assert_int_eq(read_what_is_lost(false), VS_ERROR_MODEL);
+    ck_assert_int_eq(read_what_is_lost(true), VS_ERROR_MODEL);
+}
+END_TEST
+
+START_TEST(addresses_are_found_in_what_is_mapped_now)
+{
+    struct vs_file_map *maps[3];
+    const void *inside[3];
+    for (int i = 0; i < 3; i++) {
+        char name[] = "map0";
+        name[3] = (char)('0' + i);
+        put_file(in_folder(name), "some text");
+        ck_assert_int_eq(vs_file_map_open(&maps[i], in_folder(name)), VS_OK);
+        inside[i] = maps[i]->data + 3;
+    }
+    for (int i = 0; i < 3; i++)
+        ck_assert_str_eq(vs_file_map_path_at(inside[i]), maps[i]->path);
+    ck_assert_ptr_null(vs_file_map_path_at(maps));
+    vs_file_map_free(maps[1]);
+    ck_assert_ptr_null(vs_file_map_path_at(inside[1]));
+    ck_assert_str_eq(vs_file_map_path_at(inside[0]), maps[0]->path);
+    vs_file_map_free(maps[2]);
+    vs_file_map_free(maps[0]);
+    ck_assert_ptr_null(vs_file_map_path_at(inside[0]));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("host");
@@ -685,6 +768,11 @@ int main(void)
     tcase_add_test(missing, a_card_that_is_not_passed_into_a_container_is_told);
     tcase_add_test(missing, a_closed_render_node_is_told);
     suite_add_tcase(suite, missing);
+    TCase *lost = tcase_create("files cut short");
+    tcase_add_checked_fixture(lost, make_folder, remove_folder);
+    tcase_add_test(lost, a_file_cut_short_while_it_is_mapped_is_named);
+    tcase_add_test(lost, addresses_are_found_in_what_is_mapped_now);
+    suite_add_tcase(suite, lost);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     int n_failed = srunner_ntests_failed(runner);

@@ -20,10 +20,10 @@ static void small_pickle(struct bytes *p)
     bytes_text(p, "s.");
 }
 
-static void small_torch(struct zip_build *zip)
+static void small_torch(struct zip_build *zip, bool zip64)
 {
     struct bytes p = {0};
-    *zip = (struct zip_build){0};
+    *zip = (struct zip_build){.all_zip64 = zip64};
     small_pickle(&p);
     torch_build(zip, &p, 12);
     bytes_free(&p);
@@ -32,7 +32,7 @@ static void small_torch(struct zip_build *zip)
 START_TEST(torch_damage)
 {
     struct zip_build zip;
-    small_torch(&zip);
+    small_torch(&zip, false);
     hostile_damage(&zip.bytes);
     bytes_free(&zip.bytes);
 }
@@ -81,7 +81,7 @@ START_TEST(zip_lies)
     };
     for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
         struct zip_build zip;
-        small_torch(&zip);
+        small_torch(&zip, false);
         size_t base = lies[i].record == LOCAL     ? zip.files[lies[i].entry].local
                       : lies[i].record == CENTRAL ? zip.files[lies[i].entry].central
                                                   : zip.end;
@@ -91,35 +91,12 @@ START_TEST(zip_lies)
 }
 END_TEST
 
-/* A zip64 end record in front of the plain one, right or with a lie. */
-static void add_zip64(struct zip_build *zip, uint64_t n, uint64_t directory, uint64_t size,
-                      uint64_t end64)
-{
-    uint8_t end[22];
-    memcpy(end, zip->bytes.data + zip->end, sizeof end);
-    zip->bytes.n = zip->end;
-    bytes_text(&zip->bytes, "PK\6\6");
-    bytes_number(&zip->bytes, 44, 8);
-    bytes_number(&zip->bytes, 45, 2), bytes_number(&zip->bytes, 45, 2);
-    bytes_zeros(&zip->bytes, 8);
-    bytes_number(&zip->bytes, n, 8), bytes_number(&zip->bytes, n, 8);
-    bytes_number(&zip->bytes, size, 8), bytes_number(&zip->bytes, directory, 8);
-    bytes_text(&zip->bytes, "PK\6\7");
-    bytes_zeros(&zip->bytes, 4);
-    bytes_number(&zip->bytes, end64, 8);
-    bytes_number(&zip->bytes, 1, 4);
-    bytes_put(&zip->bytes, end, sizeof end);
-    bytes_patch(&zip->bytes, zip->bytes.n - 14, UINT64_MAX, 2); /* counts */
-    bytes_patch(&zip->bytes, zip->bytes.n - 12, UINT64_MAX, 8); /* size, offset */
-    bytes_patch(&zip->bytes, zip->bytes.n - 12 - 2, 0xffff, 2);
-}
-
+/* Lies of the zip64 end record and of what leads to it. */
 START_TEST(zip64_lies)
 {
     struct zip_build zip;
-    small_torch(&zip);
-    size_t start = zip.files[0].central, size = zip.end - start, end = zip.end;
-    add_zip64(&zip, 4, start, size, end);
+    small_torch(&zip, true);
+    size_t start = zip.files[0].central, size = zip.end64 - start, end = zip.end64;
     ck_assert_msg(hostile_try(zip.bytes.data, zip.bytes.n) == VS_OK, "%s", vs_error_message());
     bytes_free(&zip.bytes);
     const struct {
@@ -135,8 +112,12 @@ START_TEST(zip64_lies)
                 {4, start + 8, size, end, "does not fit"},
                 {4, UINT64_MAX - size + 1, size, end, "does not fit"}};
     for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
-        small_torch(&zip);
-        add_zip64(&zip, lies[i].n, lies[i].directory, lies[i].size, lies[i].end64);
+        small_torch(&zip, true);
+        bytes_patch(&zip.bytes, end + 24, lies[i].n, 8);
+        bytes_patch(&zip.bytes, end + 32, lies[i].n, 8);
+        bytes_patch(&zip.bytes, end + 40, lies[i].size, 8);
+        bytes_patch(&zip.bytes, end + 48, lies[i].directory, 8);
+        bytes_patch(&zip.bytes, end + 64, lies[i].end64, 8);
         hostile_refused(&zip.bytes, lies[i].why);
     }
 }
@@ -192,7 +173,7 @@ START_TEST(zip_contents)
     hostile_refused(&zip.bytes, "data.pkl has 8388609 bytes");
     free(big);
     /* Two names for one place. */
-    small_torch(&zip);
+    small_torch(&zip, false);
     bytes_patch(&zip.bytes, zip.files[3].central + 42, zip.files[2].local, 4);
     hostile_refused(&zip.bytes, "names differ");
     bytes_free(&p);

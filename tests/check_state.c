@@ -376,6 +376,90 @@ START_TEST(forged_files_are_refused)
 }
 END_TEST
 
+/* Where a file's tensors begin and end. */
+START_TEST(cut_at_every_tensor)
+{
+    struct vs_generate_options options = options_for(N_CHUNKS);
+    struct vs_generator *generator = make(&options);
+    struct vs_weights *good;
+    size_t n_bytes, n_cases = 0;
+    char *bytes = content(&n_bytes, paths[4]);
+    check_ok(vs_state_open(&good, paths[4]));
+    for (size_t i = 0; i < vs_weights_count(good); i++) {
+        const struct vs_tensor *tensor = vs_weights_at(good, i);
+        const size_t cuts[] = {tensor->offset, tensor->offset + 1,
+                               tensor->offset + tensor->n_bytes - 1};
+        for (size_t k = 0; k < 3; k++, n_cases++) {
+            store(paths[0], bytes, cuts[k]);
+            is_refused(generator, label, paths[0]);
+        }
+    }
+    ck_assert_uint_gt(n_cases, 30);
+    free(bytes);
+    vs_weights_free(good);
+    vs_generator_free(generator);
+}
+END_TEST
+
+enum forgery { MISSING, OTHER_FORMAT, SHORTER, FLAT, N_FORGERIES };
+
+/* The file behind 3 chunks with a right digest and one tensor changed. */
+static void forge_tensor(const struct vs_weights *good, size_t which, enum forgery forgery)
+{
+    static const char *const keys[] = {"kind",  "version", "model", "settings",
+                                       "label", "chunks",  "folded"};
+    struct vs_state_field fields[7];
+    struct vs_state_tensor tensors[64];
+    size_t n = 0;
+    for (size_t i = 0; i < 7; i++)
+        fields[i] = (struct vs_state_field){keys[i], vs_weights_metadata(good, keys[i])};
+    for (size_t i = 0; i < vs_weights_count(good); i++) {
+        const struct vs_tensor *tensor = vs_weights_at(good, i);
+        if (strcmp(tensor->name, "sha256") == 0 || (i == which && forgery == MISSING))
+            continue;
+        struct vs_state_tensor *made = &tensors[n++];
+        *made = (struct vs_state_tensor){.dtype = tensor->dtype,
+                                         .n_dims = tensor->n_dims,
+                                         .host = (void *)(uintptr_t)tensor->data,
+                                         .n_pieces = 1,
+                                         .piece_bytes = tensor->n_bytes};
+        snprintf(made->name, sizeof made->name, "%s", tensor->name);
+        memcpy(made->shape, tensor->shape, sizeof made->shape);
+        if (i == which && forgery == OTHER_FORMAT)
+            made->dtype = made->dtype == VS_I64 ? VS_F64 : VS_I32;
+        if (i == which && forgery == SHORTER)
+            made->piece_bytes -= made->piece_bytes / made->shape[0]--;
+        if (i == which && forgery == FLAT)
+            made->shape[made->n_dims++] = 1;
+    }
+    FILE *file = fopen(paths[0], "wbe");
+    check_ok(vs_state_write(tensors, n, fields, 7, append, file));
+    ck_assert_int_eq(fclose(file), 0);
+}
+
+START_TEST(forged_tensors_are_refused)
+{
+    struct vs_generate_options options = options_for(N_CHUNKS);
+    struct vs_generator *generator = make(&options);
+    struct vs_weights *good;
+    size_t n;
+    check_ok(vs_state_open(&good, paths[3]));
+    for (size_t i = 0; i < vs_weights_count(good); i++)
+        for (enum forgery forgery = 0; forgery < N_FORGERIES; forgery++) {
+            const char *name = vs_weights_at(good, i)->name;
+            if (strcmp(name, "sha256") == 0)
+                continue;
+            forge_tensor(good, i, forgery);
+            is_refused(generator, label, strcmp(name, "frames") == 0 ? "frames" : name);
+        }
+    forge_tensor(good, SIZE_MAX, MISSING);
+    check_ok(vs_generator_restore(generator, paths[0], label, &n));
+    ck_assert_uint_eq(n, 3);
+    vs_weights_free(good);
+    vs_generator_free(generator);
+}
+END_TEST
+
 static void add_tests(TCase *tests)
 {
     tcase_set_timeout(tests, 240);
@@ -387,6 +471,8 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, damaged_files_are_refused);
     tcase_add_test(tests, foreign_files_are_refused_by_name);
     tcase_add_test(tests, forged_files_are_refused);
+    tcase_add_test(tests, cut_at_every_tensor);
+    tcase_add_test(tests, forged_tensors_are_refused);
 }
 
 int main(void)

@@ -129,13 +129,24 @@ static uint32_t crc32_of(const uint8_t *data, size_t n)
 /* The fields that the local and the central header share, from "version needed" on. */
 static void zip_common(struct zip_build *zip, size_t i)
 {
-    bytes_number(&zip->bytes, 20, 2);
+    uint64_t n = zip->files[i].zip64 ? UINT32_MAX : zip->files[i].n;
+    bytes_number(&zip->bytes, zip->files[i].zip64 ? 45 : 20, 2);
     bytes_zeros(&zip->bytes, 8); /* flags, method, time, date */
     bytes_number(&zip->bytes, zip->files[i].crc, 4);
-    bytes_number(&zip->bytes, zip->files[i].n, 4);
-    bytes_number(&zip->bytes, zip->files[i].n, 4);
+    bytes_number(&zip->bytes, n, 4);
+    bytes_number(&zip->bytes, n, 4);
     bytes_number(&zip->bytes, strlen(zip->files[i].name), 2);
-    bytes_zeros(&zip->bytes, 2); /* extra */
+}
+
+/* Both sizes and, in the directory, the offset as 64 bits. */
+static void zip_extra(struct zip_build *zip, size_t i, bool central)
+{
+    bytes_number(&zip->bytes, 1, 2);
+    bytes_number(&zip->bytes, central ? 24 : 16, 2);
+    bytes_number(&zip->bytes, zip->files[i].n, 8);
+    bytes_number(&zip->bytes, zip->files[i].n, 8);
+    if (central)
+        bytes_number(&zip->bytes, zip->files[i].local, 8);
 }
 
 void zip_add(struct zip_build *zip, const char *name, const void *data, size_t n)
@@ -145,11 +156,30 @@ void zip_add(struct zip_build *zip, const char *name, const void *data, size_t n
     zip->files[i].local = zip->bytes.n;
     zip->files[i].n = n;
     zip->files[i].crc = crc32_of(data, n);
+    zip->files[i].zip64 = zip->all_zip64;
     bytes_text(&zip->bytes, "PK\3\4");
     zip_common(zip, i);
+    bytes_number(&zip->bytes, zip->all_zip64 ? 20 : 0, 2);
     bytes_text(&zip->bytes, name);
+    if (zip->all_zip64)
+        zip_extra(zip, i, false);
     zip->files[i].data = zip->bytes.n;
     bytes_put(&zip->bytes, data, n);
+}
+
+static void zip_end64(struct zip_build *zip, size_t start)
+{
+    zip->end64 = zip->bytes.n;
+    bytes_text(&zip->bytes, "PK\6\6");
+    bytes_number(&zip->bytes, 44, 8);
+    bytes_number(&zip->bytes, 45, 2), bytes_number(&zip->bytes, 45, 2);
+    bytes_zeros(&zip->bytes, 8);
+    bytes_number(&zip->bytes, zip->n_files, 8), bytes_number(&zip->bytes, zip->n_files, 8);
+    bytes_number(&zip->bytes, zip->end64 - start, 8), bytes_number(&zip->bytes, start, 8);
+    bytes_text(&zip->bytes, "PK\6\7");
+    bytes_zeros(&zip->bytes, 4);
+    bytes_number(&zip->bytes, zip->end64, 8);
+    bytes_number(&zip->bytes, 1, 4);
 }
 
 void zip_finish(struct zip_build *zip)
@@ -160,17 +190,23 @@ void zip_finish(struct zip_build *zip)
         bytes_text(&zip->bytes, "PK\1\2");
         bytes_number(&zip->bytes, 20, 2);
         zip_common(zip, i);
+        bytes_number(&zip->bytes, zip->all_zip64 ? 28 : 0, 2);
         bytes_zeros(&zip->bytes, 10); /* comment, disk, attributes */
-        bytes_number(&zip->bytes, zip->files[i].local, 4);
+        bytes_number(&zip->bytes, zip->all_zip64 ? UINT32_MAX : zip->files[i].local, 4);
         bytes_text(&zip->bytes, zip->files[i].name);
+        if (zip->all_zip64)
+            zip_extra(zip, i, true);
     }
+    size_t n_bytes = zip->bytes.n - start;
+    if (zip->all_zip64)
+        zip_end64(zip, start);
     zip->end = zip->bytes.n;
     bytes_text(&zip->bytes, "PK\5\6");
     bytes_zeros(&zip->bytes, 4);
-    bytes_number(&zip->bytes, zip->n_files, 2);
-    bytes_number(&zip->bytes, zip->n_files, 2);
-    bytes_number(&zip->bytes, zip->end - start, 4);
-    bytes_number(&zip->bytes, start, 4);
+    bytes_number(&zip->bytes, zip->all_zip64 ? UINT16_MAX : zip->n_files, 2);
+    bytes_number(&zip->bytes, zip->all_zip64 ? UINT16_MAX : zip->n_files, 2);
+    bytes_number(&zip->bytes, zip->all_zip64 ? UINT32_MAX : n_bytes, 4);
+    bytes_number(&zip->bytes, zip->all_zip64 ? UINT32_MAX : start, 4);
     bytes_zeros(&zip->bytes, 2);
 }
 

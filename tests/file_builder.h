@@ -4,6 +4,7 @@
 #ifndef VS_TESTS_FILE_BUILDER_H
 #define VS_TESTS_FILE_BUILDER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,8 +41,11 @@ struct zip_build {
         char name[64];
         size_t local, data, n, central;
         uint32_t crc;
+        bool zip64;
     } files[ZIP_MAX_FILES];
     size_t n_files, end;
+    size_t end64;   /* of the zip64 end record; 0: there is none */
+    bool all_zip64; /* set before the first entry: sizes and offsets of 64 bits everywhere */
 };
 void zip_add(struct zip_build *zip, const char *name, const void *data, size_t n);
 void zip_finish(struct zip_build *zip);

@@ -227,6 +227,20 @@ tests_check_hostile_torch_CFLAGS = $(tests_cflags)
 tests_check_hostile_torch_LDADD = $(tests_ldadd)
 tests_golden_run_SOURCES += tests/golden_weights.c
 
+# the whole program with damaged and hostile files, by a table
+check_PROGRAMS += tests/check_damage
+TESTS += tests/check_damage
+tests_check_damage_SOURCES = tests/check_damage.c tests/damage_samples.c tests/damage_samples.h \
+	$(file_builder)
+nodist_EXTRA_tests_check_damage_SOURCES = force_cxx_link.cc
+tests_check_damage_CFLAGS = $(tests_cflags)
+tests_check_damage_LDADD = $(CHECK_LIBS)
+EXTRA_DIST += tests/damage.txt
+check-long-damage: videossm-cl$(EXEEXT) tests/check_damage$(EXEEXT)
+	srcdir=$(srcdir) tests/check_damage$(EXEEXT) all
+check-long: check-long-damage
+.PHONY: check-long-damage
+
 # fuzz targets: model files and prompts; tests/fuzz/run.sh runs them
 if FUZZING
 noinst_PROGRAMS += tests/fuzz/fuzz_safetensors tests/fuzz/fuzz_gguf tests/fuzz/fuzz_torch \
