@@ -30,7 +30,7 @@ struct values {
     int memory, noise, kv;
     const char *resume, *extend;
     struct host_number redo_from;
-    bool json; /* of plan */
+    bool measure, json; /* of plan */
 };
 
 static const struct host_option options[] = {
@@ -94,10 +94,15 @@ static const struct host_option options[] = {
      offsetof(struct values, extend)},
     HOST_MODEL_OPTIONS(struct values, run),
     HOST_RUNNING_OPTIONS(struct values, run),
-    /* What generate takes, plan does too, and has this last one. */
+    /* What generate takes, plan does too, and has these last ones. */
+    {HOST_HEADING, .name = "Plan"},
+    {HOST_FLAG, 0, "measure", NULL,
+     "Measure the device's peak, in a few seconds, and reckon times from that, not from tuning "
+     "records.",
+     offsetof(struct values, measure)},
     {HOST_FLAG, 0, "json", NULL, "Print JSON, for programs.", offsetof(struct values, json)},
 };
-enum { N_PLAN_OPTIONS = sizeof options / sizeof *options, N_OPTIONS = N_PLAN_OPTIONS - 1 };
+enum { N_PLAN_OPTIONS = sizeof options / sizeof *options, N_OPTIONS = N_PLAN_OPTIONS - 3 };
 
 const struct host_spec host_generate_spec = {
     .command = "generate",
@@ -326,6 +331,7 @@ static enum vs_status show_plan(const struct values *values)
     const struct vs_generate_options wish = collect_wish(values, &prompts);
     VS_TRY(host_run_open_model(&model, &values->run, true));
     VS_TRY(host_plan_make(&plan, &values->run, model, &wish));
+    VS_TRY(host_plan_reckon(&plan, values->run.device, values->measure));
     status = host_plan_check(&plan, &values->run, model, &wish);
     if (!values->json)
         host_plan_print(stdout, &plan, vs_model_info(model), &values->run);

@@ -20,7 +20,7 @@ host_libhost_la_SOURCES = \
 	host/resume.c host/resume.h \
 	host/run.c host/run.h host/profile.c host/profile.h \
 	host/generate.c host/replay.c \
-	host/plan.c host/plan_fit.c host/plan_text.c host/plan.h \
+	host/plan.c host/plan_fit.c host/plan_time.c host/plan_text.c host/plan.h \
 	host/missing.c host/missing.h host/devices.c \
 	host/inspect.c host/inspect.h host/inspect_print.c host/inspect_json.c \
 	host/convert.c host/lora_option.c host/lora_option.h \

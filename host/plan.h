@@ -7,8 +7,18 @@
 #include "host/run.h"
 #include "models/run_plan.h"
 
+/* What an estimate of time rests on: nothing, tuning records of the device, or its peak. */
+enum host_time_source { HOST_TIME_UNKNOWN, HOST_TIME_RECORDS, HOST_TIME_PEAK };
+struct host_plan_time {
+    enum host_time_source source;
+    double encode, denoise, decode; /* seconds */
+    double last_chunk;              /* of denoise, the dearest chunk */
+    double gflops, gbs;             /* the peak, if that is the source */
+};
+
 struct host_plan {
     struct vs_run_plan run;
+    struct host_plan_time time; /* see host_plan_reckon() */
     uint64_t process_bytes; /* of the host: program, driver, pictures on their way to files */
 };
 
@@ -20,6 +30,11 @@ uint64_t host_plan_host_bytes(const struct host_plan *plan);
 VS_CHECK enum vs_status host_plan_make(struct host_plan *plan, const struct host_run *run,
                                       const struct vs_model *model,
                                       const struct vs_generate_options *options);
+
+/* Reckons how long the run takes on a device that does nothing else; may_measure: from its peak,
+ * which is measured, and the shares of it that kernels reach as a rule, else from tuning records. */
+VS_CHECK enum vs_status host_plan_reckon(struct host_plan *plan, const char *device,
+                                         bool may_measure);
 
 /* VS_ERROR_MEMORY with what does not fit, and which options would make it fit, found by planning
  * them. */

@@ -47,6 +47,47 @@ static void print_disk(FILE *file, const struct host_plan *plan, const struct ho
     print_row(file, run->keep ? "checkpoints" : "checkpoints, with --keep", disk.checkpoints, 0);
 }
 
+/* "2.5 h", with two or three digits. */
+static const char *time_text(char text[16], double seconds)
+{
+    static const struct {
+        const char *unit;
+        double seconds;
+    } units[] = {{"d", 86400}, {"h", 3600}, {"min", 60}, {"s", 1}};
+    size_t i = 0;
+    while (i + 1 < sizeof units / sizeof *units && seconds < 2 * units[i].seconds)
+        i++;
+    double value = seconds / units[i].seconds;
+    snprintf(text, 16, "%.*f %s", value < 10 ? 1 : 0, value, units[i].unit);
+    return text;
+}
+
+static void print_time(FILE *file, const struct host_plan_time *time)
+{
+    const struct {
+        const char *name;
+        double seconds;
+    } rows[] = {{"encoding texts", time->encode},
+                {"denoising", time->denoise},
+                {"of it, the last chunk", time->last_chunk},
+                {"decoding", time->decode},
+                {"all", time->encode + time->denoise + time->decode}};
+    char text[16];
+    if (time->source == HOST_TIME_UNKNOWN) {
+        fputs("Time\n  unknown: no tuning records say how fast this device is; 'videossm-cl tune' "
+              "makes\n  them, --measure reckons from its peak\n",
+              file);
+        return;
+    }
+    if (time->source == HOST_TIME_PEAK)
+        fprintf(file, "Time, from the device's peak (%.0f GFLOP/s, copies %.0f GB/s)\n",
+                time->gflops, time->gbs);
+    else
+        fputs("Time, from tuning records of this device\n", file);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        fprintf(file, "  %-28s %10s\n", rows[i].name, time_text(text, rows[i].seconds));
+}
+
 void host_plan_print(FILE *file, const struct host_plan *whole, const struct vs_model_info *model,
                      const struct host_run *run)
 {
@@ -71,6 +112,7 @@ void host_plan_print(FILE *file, const struct host_plan *whole, const struct vs_
     print_row(file, device->type == VS_DEVICE_CPU ? "with the device's" : "beside the device's",
               host_plan_host_bytes(whole), 0);
     print_disk(file, whole, run);
+    print_time(file, &whole->time);
 }
 
 /* ---- JSON --------------------------------------------------------------------------------- */
@@ -114,6 +156,19 @@ static json_t *disk_json(const struct host_plan *plan)
                      number(disk.latents), "checkpoints", number(disk.checkpoints));
 }
 
+static json_t *time_json(const struct host_plan_time *time)
+{
+    static const char *const sources[] = {"unknown", "tuning records", "peak"};
+    json_t *json = json_pack("{s:s}", "source", sources[time->source]);
+    if (time->source != HOST_TIME_UNKNOWN) {
+        json_object_set_new(json, "encode_s", json_real(time->encode));
+        json_object_set_new(json, "denoise_s", json_real(time->denoise));
+        json_object_set_new(json, "last_chunk_s", json_real(time->last_chunk));
+        json_object_set_new(json, "decode_s", json_real(time->decode));
+    }
+    return json;
+}
+
 static json_t *video_json(const struct vs_video_info *video)
 {
     return json_pack("{s:o, s:o, s:f, s:o, s:o, s:s, s:o, s:o, s:s}", "width",
@@ -146,6 +201,7 @@ enum vs_status host_plan_print_json(FILE *file, const struct host_plan *whole,
         json_pack("{s:o, s:o, s:o}", "encode", work_json(&plan->encode), "denoise",
                   work_json(&plan->denoise), "decode", work_json(&plan->decode)));
     if (root) {
+        json_object_set_new(root, "time", time_json(&whole->time));
         json_object_set_new(root, "device_bytes", number(vs_run_plan_device_bytes(plan)));
         json_object_set_new(root, "fits", json_boolean(!fault));
         json_object_set_new(root, "fault", fault ? host_json_text(fault) : json_null());

@@ -113,6 +113,7 @@ struct tuner {
     struct host_bench_report report;
     json_t *records;
     double seconds;
+    bool processor_time;
     size_t n_refused;
 };
 
@@ -231,8 +232,10 @@ static enum vs_status add_candidate(struct tuner *tuner, const struct vs_bench_o
     return VS_OK;
 }
 
-/* The candidates from `first` on, the rule's among them; prints and records the fastest. */
-static enum vs_status conclude(struct tuner *tuner, size_t first, const char *text)
+/* The candidates from `first` on, the rule's among them; prints and records the fastest. share: of
+ * the operation's flops that were measured, and of the device's units whose time counted. */
+static enum vs_status conclude(struct tuner *tuner, size_t first, const char *text, double flops,
+                               double share)
 {
     const struct host_bench_result *results = tuner->report.results, *rule = &results[first];
     const struct host_bench_result *best = rule;
@@ -248,7 +251,10 @@ static enum vs_status conclude(struct tuner *tuner, size_t first, const char *te
         printf("%-18s as before\n", best->variant);
     else
         printf("%-18s %.2f x %s\n", best->variant, ratio, rule->variant);
-    return host_tuning_add(tuner->records, text, best->variant, ratio);
+    enum vs_status status = host_tuning_add(tuner->records, text, best->variant, ratio);
+    if (status == VS_OK)
+        host_tuning_note_speed(tuner->records, flops, share * best->gflops, share * best->gbs);
+    return status;
 }
 
 static enum vs_status tune_op(struct tuner *tuner, struct vs_bench_op *op, const char *text)
@@ -267,11 +273,15 @@ static enum vs_status tune_op(struct tuner *tuner, struct vs_bench_op *op, const
         if (equal && seconds < hopeless * rule_seconds)
             VS_TRY(add_candidate(tuner, op, text, i));
     }
+    double n_rows = (double)op->n_rows;
     op->n_rows = rows_to_measure(tuner, op, &trial, rule_seconds);
+    double share = (double)op->n_rows / n_rows;
+    if (tuner->processor_time)
+        share *= vs_context_device(tuner->context)->compute_units;
     size_t n = tuner->report.n_results - first;
     VS_TRY(host_bench_measure(&tuner->report, tuner->report.results + first, n, op, tuner->peak,
                               tuner->seconds / (double)n));
-    VS_TRY(conclude(tuner, first, text));
+    VS_TRY(conclude(tuner, first, text, op->flops, share));
 fail:
     free_trial(&trial);
     return status;
@@ -402,7 +412,8 @@ static void keep_old(struct tuner *tuner, const char *path)
 static enum vs_status tune(const struct values *values)
 {
     enum vs_status status = VS_OK;
-    struct tuner tuner = {.seconds = values->seconds.given ? values->seconds.value : 3};
+    struct tuner tuner = {.seconds = values->seconds.given ? values->seconds.value : 3,
+                          .processor_time = values->processor_time};
     char *own_path = NULL;
     const char *path = values->output;
     /* Without records, so that each is held against the rule. */

@@ -148,6 +148,25 @@ enum vs_status host_tuning_add(json_t *records, const char *op, const char *vari
     return VS_OK;
 }
 
+void host_tuning_note_speed(json_t *records, double flops, double gflops, double gbs)
+{
+    json_t *record = json_array_get(records, json_array_size(records) - 1);
+    json_object_set_new(record, "flops", json_real(flops));
+    json_object_set_new(record, "gflops", json_real(gflops));
+    json_object_set_new(record, "gbs", json_real(gbs));
+}
+
+json_t *host_tuning_records(const struct vs_context *context)
+{
+    char *path = NULL;
+    json_t *tuning = NULL, *records = NULL;
+    if (host_tuning_path(&path, context) == VS_OK && host_tuning_load(&tuning, path) == VS_OK)
+        records = json_incref(json_object_get(tuning, "records"));
+    json_decref(tuning);
+    free(path);
+    return records;
+}
+
 bool host_tuning_is_current(const json_t *record)
 {
     const struct vs_bench_family *family;

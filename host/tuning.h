@@ -3,7 +3,7 @@
  * tuning.h - files of tuning records: those shipped with the program, the user's own, shared ones.
  *
  * A file is JSON, {"tuning": 1, "device", "platform", "driver", "version", "records": [{"op",
- * "variant", "among", "against_rule"}]}; kernels/tuning.h says what a record means. among is the
+ * "variant", "among", "against_rule", "flops", "gflops", "gbs"}]}; kernels/tuning.h says what a record means. among is the
  * number of variants that the operation had: a record from before another joined is passed over. The user's own is
  * $XDG_CONFIG_HOME/videossm-cl/tuning/FINGERPRINT.json (else ~/.config/...), one for each device,
  * driver and version of this program. */
@@ -32,6 +32,13 @@ VS_CHECK enum vs_status host_tuning_save(const char *path, const struct vs_conte
 /* Adds a record, in place of an older one of the same operation. */
 VS_CHECK enum vs_status host_tuning_add(json_t *records, const char *op, const char *variant,
                                         double against_rule);
+
+/* Notes with the record added last how fast it was: 1e9 operations and bytes a second, on all units
+ * of the device, of an operation of so many. 'plan' reckons with it. */
+void host_tuning_note_speed(json_t *records, double flops, double gflops, double gbs);
+
+/* The user's own records for a device, or NULL; freed with json_decref(). */
+json_t *host_tuning_records(const struct vs_context *context);
 
 /* Whether the operation still has as many variants as when it was measured, and this one too. */
 bool host_tuning_is_current(const json_t *record);

@@ -84,6 +84,30 @@ check "none" fails 2 "--max-alloc" generate --max-alloc 0 -o video.y4m
 check "a kept run" fails 2 "--resume" plan --resume run
 check "no device" fails 3 "" plan -d nosuchdevice
 
+# ---- Time ----------------------------------------------------------------------------------------
+
+check "no records" exits 0 plan
+check "no time" grep -q "^  unknown: no tuning records say" stdout
+check "a peak" exits 0 plan --json --measure
+check "gives one" json 'p["time"]["source"] == "peak" and p["time"]["denoise_s"] > 0'
+"$program" tune --seconds-per-shape 0.001 --op linear:64x64x64 --op attention:2x64x64x32 \
+    --op conv3d:12x12x1x16x16 --op read:64x2x32 --op norm:64x64 >tuned 2>stderr
+records=$(sed -n 's/^[0-9]* records in //p' tuned)
+check "tuning says how fast" grep -q '"gflops": [0-9.]*[1-9]' "$records"
+sed -i 's/"\(gflops\|gbs\)": [0-9.e+-]*/"\1": 2.0/' "$records"
+check "records" exits 0 plan --json
+check "give times" json 'p["time"]["source"] == "tuning records" and all(
+    abs(p["time"][stage + "_s"] / sum(
+        w["bytes" if family in ("norm", "rope", "pointwise", "pixels") else "flops"] / 2e9
+        for family, w in p["work"][stage].items()) - 1) < 1e-3
+    for stage in ("encode", "denoise", "decode"))'
+check "in the table" exits 0 plan
+check "with their source" grep -q "^Time, from tuning records" stdout
+sed -i '/"op": "conv3d/,/}/s/"gflops"/"other"/' "$records"
+check "none for convolutions" exits 0 plan
+check "is too little" grep -q "^  unknown: no tuning records say" stdout
+rm "$records"
+
 # ---- What runs take ------------------------------------------------------------------------------
 
 # The exact need is enough.
