@@ -19,7 +19,7 @@ struct search {
 
 /* A change of options that may make a run fit, the mildest first. Those with steps have a least and
  * a most, and what fits is sought between them. */
-enum change { KEYS, FORGET, WINDOW, PICTURE, N_CHANGES };
+enum change { OFFLOAD, KEYS, FORGET, WINDOW, PICTURE, N_CHANGES };
 
 /* Sides of a picture in sixteenths of what was asked for. */
 enum { WHOLE = 16, SMALLEST = 4 };
@@ -53,6 +53,8 @@ static size_t n_steps(enum change change, const struct search *search,
 {
     size_t chunk = vs_model_info(search->model)->frames_per_chunk;
     switch (change) {
+    case OFFLOAD:
+        return !options->offload;
     case KEYS:
         return video->kv == VS_KV_F32;
     case FORGET:
@@ -71,7 +73,9 @@ static size_t n_steps(enum change change, const struct search *search,
 static void apply(struct vs_generate_options *options, enum change change, size_t step,
                   const struct search *search, const struct vs_video_info *video)
 {
-    if (change == KEYS) {
+    if (change == OFFLOAD) {
+        options->offload = true;
+    } else if (change == KEYS) {
         options->kv = VS_KV_F16;
     } else if (change == FORGET) {
         options->memory = VS_MEMORY_HYBRID;
@@ -115,7 +119,9 @@ fail:
 
 static void write_option(FILE *text, enum change change, const struct vs_generate_options *options)
 {
-    if (change == KEYS)
+    if (change == OFFLOAD)
+        fputs(" --offload", text);
+    else if (change == KEYS)
         fputs(" --kv f16", text);
     else if (change == FORGET)
         fputs(" --memory hybrid", text);
@@ -164,20 +170,27 @@ fail:
 /* One more change after the other until it fits. */
 static enum vs_status seek_together(struct search *search,
                                     const struct vs_generate_options *options,
-                                    const struct vs_video_info *video, enum change end)
+                                    const struct vs_run_plan *first, enum change end)
 {
     enum vs_status status = VS_OK;
     struct vs_generate_options wish = *options;
-    struct vs_video_info now = *video;
+    struct vs_video_info now = first->video;
+    uint64_t least = vs_run_plan_device_bytes(first);
     bool fits = false, changed[N_CHANGES] = {false};
     struct vs_run_plan plan;
     for (enum change change = 0; change < end && !fits; change++) {
+        const struct vs_generate_options before = wish;
         size_t most = n_steps(change, search, &wish, &now);
         if (!most)
             continue;
         VS_TRY(settle(&fits, &plan, &wish, search, change, most, &now));
+        changed[change] = fits || vs_run_plan_device_bytes(&plan) < least;
+        if (!changed[change]) { /* what is no help is no part of the advice */
+            wish = before;
+            continue;
+        }
+        least = vs_run_plan_device_bytes(&plan);
         VS_TRY(vs_video_plan(&now, search->model, &wish));
-        changed[change] = true;
     }
     if (!fits)
         return VS_OK;
@@ -192,15 +205,15 @@ fail:
 
 /* The whole picture, if that can be, then a smaller one. */
 static enum vs_status seek(struct search *search, const struct vs_generate_options *options,
-                           const struct vs_video_info *video)
+                           const struct vs_run_plan *plan)
 {
     enum vs_status status = VS_OK;
-    VS_TRY(seek_single(search, options, video, 0, PICTURE));
+    VS_TRY(seek_single(search, options, &plan->video, 0, PICTURE));
     if (!search->n_found)
-        VS_TRY(seek_together(search, options, video, PICTURE));
-    VS_TRY(seek_single(search, options, video, PICTURE, N_CHANGES));
+        VS_TRY(seek_together(search, options, plan, PICTURE));
+    VS_TRY(seek_single(search, options, &plan->video, PICTURE, N_CHANGES));
     if (!search->n_found)
-        VS_TRY(seek_together(search, options, video, N_CHANGES));
+        VS_TRY(seek_together(search, options, plan, N_CHANGES));
 fail:
     return status;
 }
@@ -236,7 +249,7 @@ enum vs_status host_plan_check(const struct host_plan *plan, const struct host_r
     }
     VS_TRY(vs_context_create_hollow(&search.context, run->device));
     VS_TRY(host_run_limit(search.context, run));
-    VS_TRY(seek(&search, options, &plan->run.video));
+    VS_TRY(seek(&search, options, &plan->run));
     fclose(search.text);
     search.text = NULL;
     status = search.n_found ? vs_fail(VS_ERROR_MEMORY, "%s; it would fit with%s", fault, found)

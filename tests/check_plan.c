@@ -32,13 +32,15 @@ static const struct {
     enum vs_memory_mode memory;
     enum vs_kv kv;
     int sink;
+    bool offload;
 } cases[] = {
-    {48, 32, 1, 0, 1, VS_MEMORY_HYBRID, VS_KV_F32, -1},
+    {48, 32, 1, 0, 1, VS_MEMORY_HYBRID, VS_KV_F32, -1, false},
     {48, 32, 2, 0, 4, VS_MEMORY_HYBRID, VS_KV_F16, -1},
     {96, 64, 1, 12, 6, VS_MEMORY_HYBRID, VS_KV_F32, 0},
     {64, 48, 1, 6, 3, VS_MEMORY_SINK, VS_KV_F16, 3},
     {48, 32, 1, 0, 3, VS_MEMORY_WINDOW, VS_KV_F32, -1},
     {48, 32, 1, 0, 3, VS_MEMORY_FULL, VS_KV_F32, -1},
+    {48, 32, 1, 0, 4, VS_MEMORY_HYBRID, VS_KV_F32, -1, true},
 };
 enum { N_CASES = sizeof cases / sizeof *cases };
 
@@ -55,6 +57,7 @@ static struct vs_generate_options options_for(int i)
     options.memory = cases[i].memory;
     options.kv = cases[i].kv;
     options.sink = cases[i].sink;
+    options.offload = cases[i].offload;
     options.unsafe = true; /* the self-test has buffers of its own */
     return options;
 }
