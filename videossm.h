@@ -209,8 +209,8 @@ struct vs_generate_options {
     enum vs_kv kv;          /* VS_KV_DEFAULT: F32 */
     bool unsafe;            /* use a device even if it fails vs_context_selftest() */
     bool offload;           /* spare device memory: the transformer's blocks stay on the host and
-                               come one by one, a chunk is decoded before the next is begun. The
-                               same bits */
+                               come one by one, and what denoises and what decodes take turns on
+                               the device. The same bits */
     /* Called from vs_generator_create() and vs_generator_next() as work goes on; return false to
      * stop with VS_ERROR_INTERRUPTED before the chunk is complete. May be NULL. */
     bool (*progress)(const struct vs_progress *progress, void *user);

@@ -49,44 +49,56 @@ static void account(const struct vs_buffer *buffer, bool enter)
 }
 
 /* Whether a buffer passes a limit. A plan is to say how much is wanted, so it has none. */
-static bool is_too_much(const struct vs_context *context, size_t n_bytes, bool mapped)
+static bool is_too_much(const struct vs_buffer *buffer)
 {
+    const struct vs_context *context = buffer->context;
     struct vs_memory memory = context->memory;
     if (context->hollow)
         return false;
-    (mapped ? memory.mapped : memory.own)[context->use] += n_bytes;
-    return n_bytes > context->info.max_allocation_bytes ||
+    (buffer->mapped ? memory.mapped : memory.own)[buffer->use] += buffer->n_bytes;
+    return buffer->n_bytes > context->info.max_allocation_bytes ||
            (context->memory_limit &&
             vs_memory_needed(&memory, &context->info) > context->memory_limit);
 }
 
-static enum vs_status create(struct vs_buffer **out, struct vs_context *context,
-                             cl_mem_flags flags, void *host, size_t n_bytes)
+/* Gives a buffer its storage. */
+static enum vs_status allocate(struct vs_buffer *buffer, cl_mem_flags flags, void *host)
 {
-    *out = NULL;
-    if (is_too_much(context, n_bytes, flags & CL_MEM_USE_HOST_PTR))
+    struct vs_context *context = buffer->context;
+    size_t n_bytes = buffer->n_bytes;
+    if (is_too_much(buffer))
         return no_memory(context, n_bytes, CL_INVALID_BUFFER_SIZE);
-    struct vs_buffer *buffer = vs_alloc(1, sizeof *buffer);
-    if (!buffer)
-        return VS_ERROR_MEMORY;
     cl_int error = CL_MEM_OBJECT_ALLOCATION_FAILURE;
     if (!context->hollow && !vs_fault_due()) {
-        if (!(flags & CL_MEM_USE_HOST_PTR) && vs_huge_pages_suit(context, n_bytes))
+        if (!buffer->mapped && vs_huge_pages_suit(context, n_bytes))
             buffer->memory =
                 vs_huge_buffer(context, flags & ~(cl_mem_flags)CL_MEM_COPY_HOST_PTR, host, n_bytes);
         if (!buffer->memory)
             buffer->memory =
                 clCreateBuffer(context->context, flags, n_bytes ? n_bytes : 1, host, &error);
     }
-    if (!buffer->memory && !context->hollow) {
-        free(buffer);
+    if (!buffer->memory && !context->hollow)
         return no_memory(context, n_bytes, error);
-    }
-    buffer->context = context;
-    buffer->n_bytes = n_bytes;
-    buffer->use = context->use;
-    buffer->mapped = flags & CL_MEM_USE_HOST_PTR;
     account(buffer, true);
+    return VS_OK;
+}
+
+static enum vs_status create(struct vs_buffer **out, struct vs_context *context,
+                             cl_mem_flags flags, void *host, size_t n_bytes)
+{
+    struct vs_buffer *buffer = vs_alloc(1, sizeof *buffer);
+    *out = NULL;
+    if (!buffer)
+        return VS_ERROR_MEMORY;
+    *buffer = (struct vs_buffer){.context = context,
+                                 .n_bytes = n_bytes,
+                                 .use = context->use,
+                                 .mapped = flags & CL_MEM_USE_HOST_PTR};
+    enum vs_status status = allocate(buffer, flags, host);
+    if (status != VS_OK) {
+        free(buffer);
+        return status;
+    }
     *out = buffer;
     return VS_OK;
 }
@@ -120,14 +132,71 @@ enum vs_status vs_floats_create(struct vs_buffer **buffer, struct vs_context *co
                   (void *)(uintptr_t)host, n_bytes);
 }
 
+static void release(struct vs_buffer *buffer)
+{
+    account(buffer, false);
+    if (buffer->memory)
+        clReleaseMemObject(buffer->memory);
+    buffer->memory = NULL;
+}
+
+static void drop_content(struct vs_buffer *buffer)
+{
+    free(buffer->content);
+    buffer->content = NULL;
+    buffer->context->resting_bytes -= buffer->kept_bytes;
+    buffer->kept_bytes = 0;
+}
+
 void vs_buffer_free(struct vs_buffer *buffer)
 {
     if (!buffer)
         return;
-    account(buffer, false);
-    if (buffer->memory)
-        clReleaseMemObject(buffer->memory);
+    if (buffer->resting)
+        drop_content(buffer);
+    else
+        release(buffer);
     free(buffer);
+}
+
+enum vs_status vs_buffer_rest(struct vs_buffer *buffer, bool keep)
+{
+    enum vs_status status = VS_OK;
+    struct vs_context *context = buffer->context;
+    if (buffer->resting)
+        return VS_OK;
+    /* A rehearsal has made nothing to keep. */
+    if (keep && !context->dry) {
+        buffer->content = vs_alloc(buffer->n_bytes, 1);
+        if (!buffer->content)
+            return VS_ERROR_MEMORY;
+        VS_TRY(vs_buffer_read(buffer, 0, buffer->content, buffer->n_bytes));
+    }
+    release(buffer);
+    buffer->resting = true;
+    buffer->kept_bytes = keep ? buffer->n_bytes : 0;
+    context->resting_bytes += buffer->kept_bytes;
+    if (context->peak_resting_bytes < context->resting_bytes)
+        context->peak_resting_bytes = context->resting_bytes;
+    return VS_OK;
+fail:
+    free(buffer->content);
+    buffer->content = NULL;
+    return status;
+}
+
+enum vs_status vs_buffer_wake(struct vs_buffer *buffer)
+{
+    enum vs_status status = VS_OK;
+    if (!buffer->resting)
+        return VS_OK;
+    VS_TRY(allocate(buffer, CL_MEM_READ_WRITE, NULL));
+    buffer->resting = false;
+    if (buffer->content)
+        VS_TRY(vs_buffer_write(buffer, 0, buffer->content, buffer->n_bytes));
+    drop_content(buffer);
+fail:
+    return status;
 }
 
 size_t vs_buffer_bytes(const struct vs_buffer *buffer)

@@ -41,6 +41,12 @@ VS_CHECK enum vs_status vs_buffer_copy(const struct vs_buffer *to, size_t to_off
                                        const struct vs_buffer *from, size_t from_offset,
                                        size_t n_bytes);
 
+/* Gives the storage of a writable buffer back until vs_buffer_wake(); with `keep`, its content waits
+ * on the host, else it is lost. Both wait for the selected queue. Nothing may be enqueued that uses
+ * a buffer at rest; what it is already is no fault. */
+VS_CHECK enum vs_status vs_buffer_rest(struct vs_buffer *buffer, bool keep);
+VS_CHECK enum vs_status vs_buffer_wake(struct vs_buffer *buffer);
+
 /* A buffer of n float32 values; host may be NULL for uninitialised memory. */
 VS_CHECK enum vs_status vs_floats_create(struct vs_buffer **buffer, struct vs_context *context,
                                          const float *host, size_t n);

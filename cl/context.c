@@ -282,6 +282,11 @@ void vs_context_forget_peak(struct vs_context *context)
     context->largest_bytes = 0;
 }
 
+size_t vs_context_peak_resting_bytes(const struct vs_context *context)
+{
+    return context->peak_resting_bytes;
+}
+
 size_t vs_context_largest_buffer(const struct vs_context *context, enum vs_use *use)
 {
     *use = context->largest_use;

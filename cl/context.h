@@ -71,6 +71,9 @@ struct vs_memory vs_context_memory(const struct vs_context *context);
 struct vs_memory vs_context_peak(const struct vs_context *context);
 void vs_context_forget_peak(struct vs_context *context);
 
+/* The most that buffers at rest have kept on the host so far. */
+size_t vs_context_peak_resting_bytes(const struct vs_context *context);
+
 /* The largest buffer made since vs_context_forget_peak(), and its use. */
 size_t vs_context_largest_buffer(const struct vs_context *context, enum vs_use *use);
 

@@ -42,6 +42,8 @@ static void set_arg(struct vs_launch *launch, size_t n_bytes, const void *value)
 void vs_launch_buffer(struct vs_launch *launch, const struct vs_buffer *buffer)
 {
     cl_mem memory = buffer ? buffer->memory : NULL;
+    if (buffer && buffer->resting && launch->status == VS_OK)
+        launch->status = vs_fail(VS_ERROR_RUNTIME, "a launch is given a buffer at rest");
     set_arg(launch, sizeof memory, &memory);
 }
 

@@ -45,6 +45,7 @@ struct vs_context {
     size_t allocated_bytes, peak_bytes;
     enum vs_use use; /* of what is made next */
     struct vs_memory memory, peak;
+    size_t resting_bytes, peak_resting_bytes; /* on the host, of buffers at rest */
     size_t largest_bytes;
     enum vs_use largest_use;
     uint64_t memory_limit; /* 0: the device's own */
@@ -65,6 +66,9 @@ struct vs_buffer {
     size_t n_bytes;
     enum vs_use use;
     bool mapped; /* the storage is the host's, in place */
+    bool resting;  /* there is no storage; see vs_buffer_rest() */
+    void *content; /* of a resting buffer, on the host; NULL: none was to be kept */
+    size_t kept_bytes;
 };
 
 struct vs_kernel {

@@ -73,8 +73,8 @@ struct host_past {
      "Use a device even if its self-test says that it computes wrongly.",                          \
      offsetof(type, member.unsafe)},                                                               \
     {HOST_FLAG, 0, "offload", NULL,                                                                \
-     "Spare device memory: the transformer's blocks stay on the host and come one by one. The same "\
-     "video, somewhat slower.", offsetof(type, member.offload)},                                   \
+     "Spare device memory: the transformer's blocks stay on the host and come one by one, the "     \
+     "cache and the VAE's history take turns. The same video, somewhat slower.", offsetof(type, member.offload)},                                   \
     {HOST_FLAG, 0, "profile", NULL,                                                                \
      "Say at the end where the time went, family by family of kernels.",                           \
      offsetof(type, member.profile)},                                                              \

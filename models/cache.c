@@ -101,6 +101,32 @@ enum vs_status vs_cache_reset(struct vs_cache *cache)
     return cache->state ? vs_buffer_zero(cache->state, 0, vs_buffer_bytes(cache->state)) : VS_OK;
 }
 
+enum vs_status vs_cache_rest(struct vs_cache *cache)
+{
+    enum vs_status status = VS_OK;
+    struct vs_buffer **const kinds[] = {cache->k, cache->v, cache->beta, cache->alpha};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        for (size_t layer = 0; kinds[i] && layer < cache->shape.n_layers; layer++)
+            VS_TRY(vs_buffer_rest(kinds[i][layer], true));
+    if (cache->evicted_k)
+        VS_TRY(vs_buffer_rest(cache->evicted_k, false));
+fail:
+    return status;
+}
+
+enum vs_status vs_cache_wake(struct vs_cache *cache)
+{
+    enum vs_status status = VS_OK;
+    struct vs_buffer **const kinds[] = {cache->k, cache->v, cache->beta, cache->alpha};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        for (size_t layer = 0; kinds[i] && layer < cache->shape.n_layers; layer++)
+            VS_TRY(vs_buffer_wake(kinds[i][layer]));
+    if (cache->evicted_k)
+        VS_TRY(vs_buffer_wake(cache->evicted_k));
+fail:
+    return status;
+}
+
 static void free_layers(struct vs_buffer **buffers, size_t n)
 {
     for (size_t i = 0; buffers && i < n; i++)

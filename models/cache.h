@@ -56,6 +56,10 @@ void vs_cache_free(struct vs_cache *cache);
 /* As if new: no frames; the states are zeroed. */
 VS_CHECK enum vs_status vs_cache_reset(struct vs_cache *cache);
 
+/* K, V and gates to the host and back, see vs_buffer_rest(). */
+VS_CHECK enum vs_status vs_cache_rest(struct vs_cache *cache);
+VS_CHECK enum vs_status vs_cache_wake(struct vs_cache *cache);
+
 /* Tokens of a frame, F, and the width of a token, N * D. */
 size_t vs_cache_frame_tokens(const struct vs_cache *cache);
 size_t vs_cache_width(const struct vs_cache *cache);

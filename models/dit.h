@@ -82,6 +82,11 @@ VS_CHECK enum vs_status vs_rollout_create(struct vs_rollout **rollout, struct vs
                                           const struct vs_rollout_shape *shape);
 void vs_rollout_free(struct vs_rollout *rollout);
 
+/* Between two chunks: the cache and the text's K and V go to the host, work buffers are given up, so
+ * that the device has room for something else; and back. Every bit stays. */
+VS_CHECK enum vs_status vs_rollout_rest(struct vs_rollout *rollout);
+VS_CHECK enum vs_status vs_rollout_wake(struct vs_rollout *rollout);
+
 /* Sets the text: n_rows rows [text_dim] of text states (the rest of text_len is zeros), makes the
  * cross-attention's K and V of every layer, and rewrites the cached frames for it (KV recache of
  * LongLive: every cached frame runs again at context_noise, block by block). */

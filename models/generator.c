@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * generator.c - from prompts to decoded chunks: encodes the texts, then for each chunk noise,
- * denoising, clean pass, decoding. A chunk is decoded while the next is denoised, unless weights
- * are offloaded. Everything is allocated by vs_generator_create(). */
+ * denoising, clean pass, decoding. A chunk is decoded while the next is denoised, and everything is
+ * allocated by vs_generator_create(); but with offloading one is done after the other, and the
+ * device's memory goes from one to the other. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,11 +86,13 @@ static enum vs_status create_networks(struct vs_generator *g)
                                            .width = shape.width};
     vs_context_charge(g->context, VS_USE_WEIGHTS);
     VS_TRY(vs_dit_create(&g->dit, g->context, g->model->dit, config, g->options.offload));
-    VS_TRY(vs_rollout_create(&g->rollout, g->dit, &shape));
     vs_context_charge(g->context, VS_USE_VAE_WEIGHTS);
     VS_TRY(vs_vae_create(&g->vae, g->context, g->model->vae, false));
     vs_context_charge(g->context, VS_USE_VAE);
     VS_TRY(vs_vae_stream_create(&g->decoder, g->vae, &decode));
+    if (g->options.offload)
+        VS_TRY(vs_vae_stream_rest(g->decoder));
+    VS_TRY(vs_rollout_create(&g->rollout, g->dit, &shape));
 fail:
     return status;
 }
@@ -112,6 +115,22 @@ static enum vs_status create_buffers(struct vs_generator *g)
     g->host_rgb = vs_alloc(rgb_bytes, 1);
     if (!g->host_noise || !g->host_latents || !g->host_rgb)
         status = VS_ERROR_MEMORY;
+fail:
+    return status;
+}
+
+enum vs_status vs_generator_turn(struct vs_generator *g, bool to_decoding)
+{
+    enum vs_status status = VS_OK;
+    if (!g->options.offload)
+        return VS_OK;
+    if (to_decoding) {
+        VS_TRY(vs_rollout_rest(g->rollout));
+        VS_TRY(vs_vae_stream_wake(g->decoder));
+    } else {
+        VS_TRY(vs_vae_stream_rest(g->decoder));
+        VS_TRY(vs_rollout_wake(g->rollout));
+    }
 fail:
     return status;
 }
@@ -139,9 +158,11 @@ static enum vs_status rehearse(struct vs_generator *g)
         VS_TRY(vs_rollout_begin(g->rollout, numbers, chunk));
         VS_TRY(vs_rollout_denoise(g->rollout, g->sigma, g->timestep, NULL));
     }
+    VS_TRY(vs_generator_turn(g, true));
     for (int i = 0; i < 2; i++)
         VS_TRY(vs_vae_decode(g->decoder, vs_span_of(g->latents), chunk, &frames, &n_frames));
     VS_TRY(vs_bytes_run(g->context, g->bytes, 0, frames, 1));
+    VS_TRY(vs_generator_turn(g, false));
 fail:
     vs_context_set_dry(g->context, false);
     vs_vae_stream_reset(g->decoder);
@@ -241,6 +262,7 @@ static enum vs_status begin_chunk(struct vs_generator *g, size_t index)
     int64_t frames[256];
     for (size_t i = 0; i < chunk; i++)
         frames[i] = (int64_t)(index * chunk + i);
+    VS_TRY(vs_generator_turn(g, false));
     VS_TRY(vs_generator_settle_text(g, index));
     VS_TRY(vs_rollout_begin(g->rollout, frames, chunk));
 fail:
@@ -298,6 +320,7 @@ static enum vs_status decode(struct vs_generator *g, size_t index, const float *
     }
     g->next_decoded = index + 1;
     size_t frame_bytes = 3 * g->info.width * g->info.height;
+    VS_TRY(vs_generator_turn(g, true));
     vs_context_select(g->context, VS_QUEUE_SIDE);
     VS_TRY(vs_buffer_write(g->latents, 0, latents, vs_buffer_bytes(g->latents)));
     status = vs_vae_decode(g->decoder, vs_span_of(g->latents), g->model->config.frames_per_chunk,

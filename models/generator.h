@@ -40,6 +40,10 @@ struct vs_generator {
     struct vs_fence passes[VS_MAX_STEPS + 1];
 };
 
+/* With options.offload, the device holds either what denoises or what decodes; the other rests on
+ * the host. Called before either is done; what is so already costs nothing. */
+VS_CHECK enum vs_status vs_generator_turn(struct vs_generator *g, bool to_decoding);
+
 /* Sets the last prompt that is due when the chunk begins, if it is not in force. */
 VS_CHECK enum vs_status vs_generator_settle_text(struct vs_generator *g, size_t chunk);
 

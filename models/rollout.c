@@ -175,6 +175,48 @@ void vs_rollout_free(struct vs_rollout *r)
     free(r);
 }
 
+enum { N_WORK = 10 };
+
+/* What a pass fills before it reads it. */
+static void list_work(struct vs_buffer *work[N_WORK], const struct vs_rollout *r)
+{
+    struct vs_buffer *const all[N_WORK] = {r->x,      r->h,        r->q,      r->k,     r->v,
+                                           r->turned, r->attended, r->hidden, r->query, r->gate};
+    memcpy(work, all, sizeof all);
+}
+
+enum vs_status vs_rollout_rest(struct vs_rollout *r)
+{
+    enum vs_status status = VS_OK;
+    struct vs_buffer *work[N_WORK];
+    list_work(work, r);
+    for (size_t i = 0; i < N_WORK; i++)
+        VS_TRY(vs_buffer_rest(work[i], false));
+    for (size_t layer = 0; layer < r->dit->config.n_layers; layer++) {
+        VS_TRY(vs_buffer_rest(r->cross_k[layer], true));
+        VS_TRY(vs_buffer_rest(r->cross_v[layer], true));
+    }
+    VS_TRY(vs_cache_rest(r->cache));
+fail:
+    return status;
+}
+
+enum vs_status vs_rollout_wake(struct vs_rollout *r)
+{
+    enum vs_status status = VS_OK;
+    struct vs_buffer *work[N_WORK];
+    list_work(work, r);
+    for (size_t i = 0; i < N_WORK; i++)
+        VS_TRY(vs_buffer_wake(work[i]));
+    for (size_t layer = 0; layer < r->dit->config.n_layers; layer++) {
+        VS_TRY(vs_buffer_wake(r->cross_k[layer]));
+        VS_TRY(vs_buffer_wake(r->cross_v[layer]));
+    }
+    VS_TRY(vs_cache_wake(r->cache));
+fail:
+    return status;
+}
+
 /* ---- Timesteps ---------------------------------------------------------------------------- */
 
 /* temb = time_out(silu(time_in(features))), mod = time_projection(silu(temb)); every layer's

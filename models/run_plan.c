@@ -171,6 +171,7 @@ static enum vs_status count_decoding(struct vs_run_plan *plan, struct vs_generat
     struct vs_stage_work later;
     struct vs_span frames;
     size_t n_frames, chunk = g->model->config.frames_per_chunk;
+    VS_TRY(vs_generator_turn(g, true));
     VS_TRY(vs_profile_begin(g->context));
     VS_TRY(vs_vae_decode(g->decoder, vs_span_of(g->latents), chunk, &frames, &n_frames));
     VS_TRY(end_count(&plan->decode, g->context));
@@ -192,7 +193,8 @@ static uint64_t host_bytes(const struct vs_generator *g)
     n += (uint64_t)VS_VAE_RATE * config->frames_per_chunk * 3 * g->info.width * g->info.height;
     for (size_t i = 0; i < g->n_texts; i++)
         n += (uint64_t)g->texts[i].n_rows * config->text_dim * sizeof(float);
-    return n + vs_weights_copied_bytes(g->model->dit) +
+    return n + vs_context_peak_resting_bytes(g->context) +
+           vs_weights_copied_bytes(g->model->dit) +
            vs_weights_copied_bytes(g->model->text_encoder) +
            vs_weights_copied_bytes(g->model->vae);
 }

@@ -124,6 +124,7 @@ enum vs_status vs_generator_save(struct vs_generator *g, const char *label,
                                             {"label", label},
                                             {"chunks", chunks},
                                             {"folded", folded}};
+    VS_TRY(vs_generator_turn(g, false));
     VS_TRY(describe(&tensors, &n_tensors, cache));
     VS_TRY(vs_state_write(tensors, n_tensors, fields, sizeof fields / sizeof *fields, write, user));
 fail:
@@ -205,6 +206,7 @@ enum vs_status vs_generator_restore(struct vs_generator *g, const char *path, co
         status = vs_fail(VS_ERROR_MODEL, "%s: holds no chunk", path);
         goto fail;
     }
+    VS_TRY(vs_generator_turn(g, false));
     /* While no frame is cached, a text is set without rewriting any. */
     VS_TRY(vs_generator_settle_text(g, n - 1));
     VS_TRY(load(cache, file, n * g->model->config.frames_per_chunk));

@@ -285,6 +285,26 @@ void vs_vae_stream_reset(struct vs_vae_stream *stream)
     vs_vae_chain_reset(stream->chain);
 }
 
+enum vs_status vs_vae_stream_rest(struct vs_vae_stream *stream)
+{
+    enum vs_status status = VS_OK;
+    VS_TRY(vs_vae_chain_rest(stream->chain));
+    VS_TRY(vs_buffer_rest(stream->latents, false));
+    VS_TRY(vs_buffer_rest(stream->result, false));
+fail:
+    return status;
+}
+
+enum vs_status vs_vae_stream_wake(struct vs_vae_stream *stream)
+{
+    enum vs_status status = VS_OK;
+    VS_TRY(vs_vae_chain_wake(stream->chain));
+    VS_TRY(vs_buffer_wake(stream->latents));
+    VS_TRY(vs_buffer_wake(stream->result));
+fail:
+    return status;
+}
+
 static enum vs_status check_direction(const struct vs_vae_stream *stream,
                                       enum vs_vae_direction direction)
 {

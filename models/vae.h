@@ -59,6 +59,11 @@ void vs_vae_stream_free(struct vs_vae_stream *stream);
 /* Back to the start of a video; also after a call that failed. */
 void vs_vae_stream_reset(struct vs_vae_stream *stream);
 
+/* Between two calls: the history goes to the host and work buffers are given up, so that the device
+ * has room for something else; and back. Every bit stays. */
+VS_CHECK enum vs_status vs_vae_stream_rest(struct vs_vae_stream *stream);
+VS_CHECK enum vs_status vs_vae_stream_wake(struct vs_vae_stream *stream);
+
 /* Decodes n latent frames [n, VS_VAE_CHANNELS, h, w], as the transformer makes them, to *n_frames
  * frames [*n_frames, 8 h, 8 w, 3] about -1..1, not clamped: 4 n - 3 in the first call, 4 n later.
  * *frames is borrowed from the stream, valid until its next call. Waits for the device.

@@ -257,6 +257,26 @@ void vs_vae_state_reset(struct vs_vae_state *state)
     state->n_held = 0;
 }
 
+enum vs_status vs_vae_state_rest(struct vs_vae_state *state)
+{
+    enum vs_status status = VS_OK;
+    for (size_t i = 0; i < VS_VAE_MAX_PAST; i++)
+        if (state->past[i])
+            VS_TRY(vs_buffer_rest(state->past[i], state->begun));
+fail:
+    return status;
+}
+
+enum vs_status vs_vae_state_wake(struct vs_vae_state *state)
+{
+    enum vs_status status = VS_OK;
+    for (size_t i = 0; i < VS_VAE_MAX_PAST; i++)
+        if (state->past[i])
+            VS_TRY(vs_buffer_wake(state->past[i]));
+fail:
+    return status;
+}
+
 static enum vs_status copy_floats(struct vs_span to, struct vs_span from, size_t n)
 {
     return vs_buffer_copy(to.buffer, to.offset * sizeof(float), from.buffer,

@@ -77,6 +77,9 @@ VS_CHECK enum vs_status vs_vae_state_create(struct vs_vae_state *state,
 void vs_vae_state_free(struct vs_vae_state *state);
 /* Back to the start of a stream. */
 void vs_vae_state_reset(struct vs_vae_state *state);
+/* Between two steps: to the host and back, see vs_buffer_rest(). */
+VS_CHECK enum vs_status vs_vae_state_rest(struct vs_vae_state *state);
+VS_CHECK enum vs_status vs_vae_state_wake(struct vs_vae_state *state);
 
 /* One step: n_frames frames of x [n_frames, H, W, n_in] to *n_out frames at out [*n_out, H', W',
  * n_out]. *n_out may be 0 (VS_VAE_DOWN waits for pairs). a and b are scratch. x is left as it is;

@@ -192,6 +192,32 @@ void vs_vae_chain_reset(struct vs_vae_chain *chain)
         vs_vae_state_reset(&chain->steps[i].state);
 }
 
+enum vs_status vs_vae_chain_rest(struct vs_vae_chain *chain)
+{
+    enum vs_status status = VS_OK;
+    for (size_t i = 0; i < chain->n_blocks; i++)
+        VS_TRY(vs_vae_state_rest(&chain->steps[i].state));
+    for (size_t i = 0; i <= chain->n_blocks; i++)
+        for (size_t slot = 0; slot < N_SLOTS; slot++)
+            if (chain->levels[i].slots[slot])
+                VS_TRY(vs_buffer_rest(chain->levels[i].slots[slot], false));
+fail:
+    return status;
+}
+
+enum vs_status vs_vae_chain_wake(struct vs_vae_chain *chain)
+{
+    enum vs_status status = VS_OK;
+    for (size_t i = 0; i < chain->n_blocks; i++)
+        VS_TRY(vs_vae_state_wake(&chain->steps[i].state));
+    for (size_t i = 0; i <= chain->n_blocks; i++)
+        for (size_t slot = 0; slot < N_SLOTS; slot++)
+            if (chain->levels[i].slots[slot])
+                VS_TRY(vs_buffer_wake(chain->levels[i].slots[slot]));
+fail:
+    return status;
+}
+
 struct vs_vae_chain_output vs_vae_chain_output(const struct vs_vae_chain *chain)
 {
     return chain->output;

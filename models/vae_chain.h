@@ -29,6 +29,10 @@ void vs_vae_chain_free(struct vs_vae_chain *chain);
 /* Back to the start of a stream; also after a step that failed. */
 void vs_vae_chain_reset(struct vs_vae_chain *chain);
 
+/* Between two steps: history to the host and back, work buffers given up and made anew. */
+VS_CHECK enum vs_status vs_vae_chain_rest(struct vs_vae_chain *chain);
+VS_CHECK enum vs_status vs_vae_chain_wake(struct vs_vae_chain *chain);
+
 /* The frames that leave: rows, columns, channels, and the most of one step. */
 struct vs_vae_chain_output {
     size_t n_frames, height, width, n_channels;

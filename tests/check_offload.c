@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * check_offload.c - weights that come block by block: each layer finds its own, in any order, and
- * nothing is replaced before it was read. */
+ * nothing is replaced before it was read. Buffers that rest on the host come back as they were. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "cl/launch.h"
+#include "kernels/pointwise/pointwise.h"
 #include "models/dit_stream.h"
 #include "tests/check_common.h"
 
@@ -132,11 +134,71 @@ START_TEST(freed_at_once)
 }
 END_TEST
 
+/* ---- Buffers at rest ---------------------------------------------------------------------- */
+
+static void rest_and_wake(size_t n)
+{
+    struct vs_buffer *buffer;
+    float *host = check_floats(n, 1), *back = check_nans(n);
+    size_t before = vs_context_allocated_bytes(check_context);
+    check_ok(vs_floats_create(&buffer, check_context, host, n));
+    check_ok(vs_buffer_rest(buffer, true));
+    ck_assert_uint_eq(vs_context_allocated_bytes(check_context), before);
+    ck_assert_uint_ge(vs_context_peak_resting_bytes(check_context), n * sizeof *host);
+    check_ok(vs_buffer_rest(buffer, false)); /* rests already: nothing is lost */
+    check_ok(vs_buffer_wake(buffer));
+    check_ok(vs_buffer_wake(buffer));
+    ck_assert_uint_eq(vs_context_allocated_bytes(check_context), before + n * sizeof *host);
+    check_ok(vs_buffer_read(buffer, 0, back, n * sizeof *back));
+    ck_assert_mem_eq(back, host, n * sizeof *host);
+    check_ok(vs_buffer_write(buffer, 0, host, n * sizeof *host));
+    check_ok(vs_buffer_rest(buffer, true));
+    vs_buffer_free(buffer);
+    ck_assert_uint_eq(vs_context_allocated_bytes(check_context), before);
+    free(host), free(back);
+}
+
+START_TEST(buffers_come_back_as_they_were)
+{
+    rest_and_wake(0);
+    rest_and_wake(1);
+    rest_and_wake(1000);
+    rest_and_wake(5 << 20); /* with pages of its own on CPUs */
+}
+END_TEST
+
+/* What is enqueued before is done with the buffer, what comes after is refused. */
+START_TEST(kernels_and_rest)
+{
+    enum { N = 1 << 20 };
+    struct vs_buffer *x, *y;
+    float *host = check_floats(N, 1), *first = check_nans(N), *second = check_nans(N);
+    check_ok(vs_floats_create(&x, check_context, host, N));
+    check_ok(vs_floats_create(&y, check_context, NULL, N));
+    check_ok(vs_activation_run(check_context, vs_span_of(y), vs_span_of(x), N, VS_SILU));
+    check_ok(vs_buffer_read(y, 0, first, N * sizeof *first));
+    check_ok(vs_activation_run(check_context, vs_span_of(y), vs_span_of(x), N, VS_SILU));
+    check_ok(vs_buffer_rest(x, false));
+    check_ok(vs_buffer_rest(y, true));
+    ck_assert_int_eq(vs_activation_run(check_context, vs_span_of(y), vs_span_of(x), N, VS_SILU),
+                     VS_ERROR_RUNTIME);
+    ck_assert_msg(strstr(vs_error_message(), "at rest") != NULL, "message: %s", vs_error_message());
+    check_ok(vs_buffer_wake(y));
+    check_ok(vs_buffer_read(y, 0, second, N * sizeof *second));
+    ck_assert_mem_eq(first, second, N * sizeof *first);
+    vs_buffer_free(x);
+    vs_buffer_free(y);
+    free(host), free(first), free(second);
+}
+END_TEST
+
 static void add_tests(TCase *tests)
 {
     tcase_add_loop_test(tests, every_layer_finds_its_weights, 1, MOST_BLOCKS + 1);
     tcase_add_loop_test(tests, a_rehearsal_brings_nothing, 1, MOST_BLOCKS + 1);
     tcase_add_test(tests, freed_at_once);
+    tcase_add_test(tests, buffers_come_back_as_they_were);
+    tcase_add_test(tests, kernels_and_rest);
 }
 
 int main(void)
