@@ -6,22 +6,38 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cl/profile.h"
+#include "models/model.h"
 #include "models/run_plan.h"
+#include "tests/lora_builder.h"
 
 static const char *const long_text =
     "A red fox walks through fresh snow, and behind it come a hare, two badgers and an old bear.";
 
-static struct vs_model *open_model(bool sizes_only)
+static const char *model_path(const char *file)
 {
     static char path[4096];
-    struct vs_model *model;
     const char *srcdir = getenv("srcdir");
-    snprintf(path, sizeof path, "%s/tests/golden/whole/model", srcdir ? srcdir : ".");
-    const struct vs_model_files files = {.folder = path, .sizes_only = sizes_only};
+    snprintf(path, sizeof path, "%s/tests/golden/whole/model%s", srcdir ? srcdir : ".", file);
+    return path;
+}
+
+static struct vs_model *open_with(const struct vs_lora *lora, bool sizes_only)
+{
+    struct vs_model *model;
+    const struct vs_model_files files = {.folder = model_path(""),
+                                         .loras = lora,
+                                         .n_loras = lora != NULL,
+                                         .sizes_only = sizes_only};
     check_ok(vs_model_open(&model, &files));
     return model;
+}
+
+static struct vs_model *open_model(bool sizes_only)
+{
+    return open_with(NULL, sizes_only);
 }
 
 static const struct vs_prompt prompts[] = {{0, "A red fox."}, {1, "Snow."}};
@@ -183,6 +199,44 @@ START_TEST(texts_count)
 }
 END_TEST
 
+/* Differences for every matrix; the caller removes the file. */
+static void make_lora(char path[64])
+{
+    struct vs_weights *base;
+    struct bytes bytes = {0};
+    check_ok(vs_weights_open(&base, model_path("/diffusion_pytorch_model.safetensors")));
+    snprintf(path, 64, "plan-lora-%ld.tmp", (long)getpid());
+    lora_build(&bytes, base, 0, 4, 0, 1);
+    bytes_write_file(&bytes, path);
+    bytes_free(&bytes);
+    vs_weights_free(base);
+}
+
+/* What a LoRA changes takes memory of the host, though a plan does not add it up. */
+START_TEST(loras_are_counted)
+{
+    char path[64];
+    make_lora(path);
+    const struct vs_lora lora = {path, 1};
+    struct vs_model *plain = open_model(true), *sizes = open_with(&lora, true);
+    struct vs_model *merged = open_with(&lora, false);
+    struct vs_generate_options options = options_for(0);
+    struct vs_run_plan without, with, loaded;
+    plan_case(&without, plain, &options);
+    plan_case(&with, sizes, &options);
+    plan_case(&loaded, merged, &options);
+    uint64_t n_changed = vs_weights_copied_bytes(merged->dit) - vs_weights_copied_bytes(plain->dit);
+    ck_assert_uint_gt(n_changed, 100000);
+    ck_assert_uint_eq(with.host_bytes, without.host_bytes + n_changed);
+    ck_assert_uint_eq(with.host_bytes, loaded.host_bytes);
+    ck_assert_str_eq(vs_model_info(sizes)->fingerprint, "");
+    vs_model_free(plain);
+    vs_model_free(sizes);
+    vs_model_free(merged);
+    unlink(path);
+}
+END_TEST
+
 /* A run has room for what its plan says, and not for a byte less. */
 START_TEST(limits_are_kept)
 {
@@ -237,6 +291,7 @@ static void add_tests(TCase *tests)
     tcase_add_loop_test(tests, plans_say_what_runs_take, 0, N_CASES);
     tcase_add_loop_test(tests, plans_say_how_much_work_runs_are, 0, N_CASES);
     tcase_add_test(tests, texts_count);
+    tcase_add_test(tests, loras_are_counted);
     tcase_add_test(tests, limits_are_kept);
     tcase_add_test(tests, what_does_not_fit_is_told);
 }

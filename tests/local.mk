@@ -104,7 +104,7 @@ EXTRA_DIST += tests/cli-common.sh
 # plans
 check_PROGRAMS += tests/check_plan
 TESTS += tests/check_plan
-tests_check_plan_SOURCES = tests/check_plan.c
+tests_check_plan_SOURCES = tests/check_plan.c $(lora_builder)
 nodist_EXTRA_tests_check_plan_SOURCES = force_cxx_link.cc
 tests_check_plan_CFLAGS = $(tests_cflags)
 tests_check_plan_LDADD = $(tests_ldadd)
