@@ -266,11 +266,6 @@ void vs_context_charge(struct vs_context *context, enum vs_use use)
     context->use = use;
 }
 
-struct vs_memory vs_context_memory(const struct vs_context *context)
-{
-    return context->memory;
-}
-
 struct vs_memory vs_context_peak(const struct vs_context *context)
 {
     return context->peak;

@@ -66,8 +66,7 @@ bool vs_context_is_hollow(const struct vs_context *context);
 /* What buffers made from now on are for; VS_USE_OTHER to begin with. */
 void vs_context_charge(struct vs_context *context, enum vs_use use);
 
-/* Memory by use, now and when most of it was needed since vs_context_forget_peak(). */
-struct vs_memory vs_context_memory(const struct vs_context *context);
+/* Memory by use when most of it was needed since vs_context_forget_peak(). */
 struct vs_memory vs_context_peak(const struct vs_context *context);
 void vs_context_forget_peak(struct vs_context *context);
 

@@ -185,6 +185,23 @@ static struct vs_generate_options collect_wish(const struct values *values,
     return wish;
 }
 
+/* Adding LoRAs up takes long and memory; whether the run fits is known without. */
+static enum vs_status check_before_merging(const struct host_run *run,
+                                           const struct vs_generate_options *wish)
+{
+    enum vs_status status = VS_OK;
+    struct vs_model *model = NULL;
+    struct host_plan plan;
+    if (!run->loras.n)
+        return VS_OK;
+    VS_TRY(host_run_open_model(&model, run, true));
+    VS_TRY(host_plan_make(&plan, run, model, wish));
+    VS_TRY(host_plan_check(&plan, run, model, wish));
+fail:
+    vs_model_free(model);
+    return status;
+}
+
 static enum vs_status generate(const struct values *values, bool *told)
 {
     enum vs_status status = VS_OK;
@@ -201,6 +218,7 @@ static enum vs_status generate(const struct values *values, bool *told)
     wish = collect_wish(values, &prompts);
     if (!values->seed.given)
         VS_TRY(draw_seed(&wish.seed));
+    VS_TRY(check_before_merging(&values->run, &wish));
     VS_TRY(host_run_open_model(&model, &values->run, false));
     VS_TRY(host_run_video(&values->run, model, &wish, !values->seed.given, NULL, told));
 fail:
