@@ -7,6 +7,10 @@ dist_noinst_SCRIPTS += tools/quickstart.sh tools/test.sh tools/runtimes.sh
 EXTRA_DIST += tools/bench_peer_workers.py docs/performance.md
 dist_noinst_SCRIPTS += tools/bench_peers.py
 
+# Real sizes without the releases' files, what a run takes of memory, and docs/quality.md.
+dist_noinst_SCRIPTS += tools/synthesize_checkpoint.py tools/measure_run.py \
+	tools/compare_memories.py
+
 # The GPU compilers' gate: every kernel and variant compiled offline for three vendors' chips.
 EXTRA_DIST += tools/gpu_compilers.py tools/kernel_variants.txt
 dist_noinst_SCRIPTS += tools/check_offline.py tools/get_ptxas.sh
