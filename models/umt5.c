@@ -217,6 +217,17 @@ fail:
     return status;
 }
 
+/* A block is read once: its pages of the file need not stay in memory. */
+static void let_go_of_block(const struct vs_weights *weights, const struct vs_umt5_shape *shape,
+                            size_t number)
+{
+    for (int which = 0; which < N_TENSORS; which++) {
+        const struct vs_tensor *tensor;
+        if (require_in_block(&tensor, weights, shape, number, which) == VS_OK)
+            vs_weights_release(weights, tensor);
+    }
+}
+
 /* ---- The encoder -------------------------------------------------------------------------- */
 
 struct encoder {
@@ -390,6 +401,7 @@ static enum vs_status run_block(const struct encoder *encoder, const struct vs_w
     VS_TRY(check_flag(encoder, weights, number));
 fail:
     release_block(&block);
+    let_go_of_block(weights, &encoder->shape, number);
     return status;
 }
 
