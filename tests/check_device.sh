@@ -8,7 +8,8 @@
 #   check_device.sh hashes-as-gpu RUNTIME FILE    the same with the kernels that GPUs get
 #   check_device.sh hashes-offload RUNTIME FILE   the same with what spares device memory
 #
-# Run in the build folder; srcdir is the source folder, RUNTIME a name of tools/runtimes.sh. Nothing
+# VS_ONLY holds names of families or memories when the others are to be left for another time. Run in
+# the build folder; srcdir is the source folder, RUNTIME a name of tools/runtimes.sh. Nothing
 # is skipped: a runtime that is missing fails, and so does another device than the one asked for.
 # The tests must have built every row of tools/kernel_variants.txt; the few that a runtime cannot be
 # made to build are printed as LEFT OUT, with the reason. Under oclgrind sizes are tiny, and a race,
@@ -46,6 +47,12 @@ oclgrind)
     export VS_TEST_SIZES VS_TEST_CASES OCLGRIND_BUILD_OPTIONS XDG_CACHE_HOME VS_LAUNCH_AS
     ;;
 esac
+
+# wanted NAME
+wanted() {
+    [ -z "${VS_ONLY:-}" ] && return 0
+    case " $VS_ONLY " in *" $1 "*) return 0 ;; *) return 1 ;; esac
+}
 
 # result NAME STATUS SECONDS LOG
 result() {
@@ -147,6 +154,7 @@ rows() {
 hashes() {
     [ -s "$1" ] || { echo "FAIL: $1 holds no hashes"; n_failed=1; return; }
     while read -r memory seconds want; do
+        wanted "$memory" || continue
         began=$(date +%s)
         log=$work/$memory.log
         # shellcheck disable=SC2086
@@ -165,13 +173,13 @@ families)
     VS_TRACE_BUILDS=$work/builds
     export VS_TRACE_BUILDS
     for name in norm gemm attention memory rope conv pointwise pixels convert; do
-        family $name
+        wanted $name && family $name
     done
-    rows
+    [ -n "${VS_ONLY:-}" ] || rows
     # rusticl compiles for seconds where others take a fraction; so many programs are beyond it.
     if [ "$runtime" = rusticl ]; then
         echo "LEFT OUT: rusticl random (compiling its programs takes too long)"
-    else
+    elif wanted random; then
         family random
     fi
     ;;

@@ -48,8 +48,18 @@ $(check_long_hashes): $(check_device_built)
 	$(check_device) hashes $(@:check-long-%=%) $(srcdir)/tests/hashes/demo-10s.txt
 check-device: $(check_device_hashes) check-as-gpu-pocl check-offload-pocl $(check_device_families)
 check-long: $(check_long_hashes)
-.PHONY: check-device check-as-gpu-pocl check-offload-pocl check-long $(check_long_hashes) $(check_device_families) \
-	$(check_device_hashes)
+# What minutes allow of it, beside a make check with PoCL: videos on all, families on some.
+check-part-rusticl: $(check_device_built)
+	VS_ONLY="window sink hybrid" $(check_device) hashes rusticl $(srcdir)/tests/hashes/demo-3s.txt
+check-part-as-gpu: $(check_device_built)
+	VS_ONLY=hybrid $(check_device) hashes-as-gpu pocl $(srcdir)/tests/hashes/demo-3s.txt
+check-part-oclgrind: $(check_device_built)
+	VS_ONLY="norm memory pointwise pixels convert" $(check_device) families oclgrind
+check-device-part: check-part-rusticl check-device-intel check-hashes-pocl check-hashes-intel \
+	check-offload-pocl check-part-as-gpu check-part-oclgrind
+.PHONY: check-device check-as-gpu-pocl check-offload-pocl check-long $(check_long_hashes) \
+	$(check_device_families) $(check_device_hashes) check-device-part check-part-rusticl check-part-as-gpu \
+	check-part-oclgrind
 
 # norm
 check_PROGRAMS += tests/check_norm
