@@ -56,17 +56,17 @@ static bool fits_stack(const struct variant *variant, const struct vs_attention 
     return (2 * attention->head_dim + P_ROWS) * row_bytes + values_bytes <= max_private_bytes;
 }
 
-/* Of 64 channels, of which an item of a group has four for each of its queries. */
+/* Groups: strips of 64 channels of which an item has four for each of its queries, and parts of a
+ * head with as many strips. */
 static size_t n_strips(size_t head_dim)
 {
-    return (head_dim + 63) / 64;
+    return head_dim > 64 ? 2 : 1;
 }
 
-/* The sums of a group's item are to be registers. */
-static bool fits_registers(const struct variant *variant, const struct vs_attention *attention)
+static size_t n_parts(size_t head_dim)
 {
-    enum { MAX_SUMS = 48 };
-    return n_strips(attention->head_dim) * variant->n_block * 4 <= MAX_SUMS;
+    size_t n_channels = 64 * n_strips(head_dim);
+    return head_dim / n_channels + (head_dim % n_channels != 0);
 }
 
 bool vs_attention_variant_usable(const struct vs_context *context, size_t index,
@@ -75,8 +75,7 @@ bool vs_attention_variant_usable(const struct vs_context *context, size_t index,
     if (index == PLAIN || index >= N_VARIANTS)
         return index == PLAIN;
     return index <= LAST_TILE ? vs_variant_tiles(context) && fits_stack(&variants[index], attention)
-                              : vs_variant_groups(context, GROUP_ITEMS, GROUP_LOCAL_BYTES) &&
-                                    fits_registers(&variants[index], attention);
+                              : vs_variant_groups(context, GROUP_ITEMS, GROUP_LOCAL_BYTES);
 }
 
 static size_t n_blocks(const struct variant *variant, size_t n_queries)
@@ -98,7 +97,8 @@ static size_t choose_group(const struct vs_context *context, const struct vs_att
     const struct vs_device_info *device = vs_context_device(context);
     for (size_t i = strstr(device->vendor, "Intel") ? GROUP_16 : GROUP_64; i < GROUP_16; i++)
         if (vs_attention_variant_usable(context, i, attention) &&
-            n_blocks(&variants[i], attention->n_queries) * attention->n_heads >=
+            n_blocks(&variants[i], attention->n_queries) * attention->n_heads *
+                    n_parts(attention->head_dim) >=
                 device->compute_units)
             return i;
     return vs_attention_variant_usable(context, GROUP_16, attention) ? GROUP_16 : PLAIN;
@@ -244,7 +244,8 @@ enum vs_status vs_attention_run_variant(struct vs_context *context, size_t index
         return vs_launch_run(&launch, 2, (size_t[]){a.n_heads, a.n_queries}, NULL, flops);
     if (group)
         return vs_launch_run(&launch, 2,
-                             (size_t[]){GROUP_ITEMS * a.n_heads, n_blocks(variant, a.n_queries)},
+                             (size_t[]){GROUP_ITEMS * a.n_heads * n_parts(a.head_dim),
+                                        n_blocks(variant, a.n_queries)},
                              (size_t[]){GROUP_ITEMS, 1}, flops);
     return vs_launch_run(&launch, 2, (size_t[]){n_blocks(variant, a.n_queries), a.n_heads},
                          (size_t[]){1, 1}, flops);

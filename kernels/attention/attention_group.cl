@@ -4,19 +4,24 @@
  *             local memory.
  * Formula     as in attention.cl
  * Shapes      as in attention.cl
- * Work split  A group of 256 items serves 16 * VS_ROWS queries of a head; global size
- *             {256 * N, ceil(n_queries / (16 * VS_ROWS))}. Items stand 16 by 16: items / 16 are
- *             VS_ROWS queries each, item % 16 is the item's column. Both halves of a tile of 64
- *             keys are matrix products:
- *             - scores: keys column, column + 16, + 32, + 48 of the tile; slices of 16 channels
- *             - values: channels 4 * column .. + 3 of each strip of 64; slices of KEYS keys
+ * Work split  A group of 256 items serves 16 * VS_ROWS queries of a head, and of the head's output
+ *             a part of 64 * VS_STRIPS channels; global size
+ *             {256 * N * parts, ceil(n_queries / (16 * VS_ROWS))}. Parts of a wide head (the VAE's
+ *             has 384 channels) compute the same scores: what they cost again is less than what
+ *             sums of the whole width, for which there are no registers, would cost. Items stand
+ *             16 by 16: items / 16 are VS_ROWS queries each, item % 16 is the item's column. Both
+ *             halves of a tile of 64 keys are matrix products:
+ *             - scores: keys column, column + 16, + 32, + 48 of the tile; slices of 16 channels,
+ *               of all
+ *             - values: channels 4 * column .. + 3 of each strip of 64 of the part; slices of
+ *               KEYS keys
  *             The next slice is on its way from memory while the present one is multiplied. The 16
  *             items of a query exchange maxima and sums through local memory, and each of them
  *             then knows the query's running maximum and sum.
  * Numerics    EXACT: the order of attention_ref.c. Of the tree over 64 weights an item's four keys
  *             are the upper two levels. Channels past D and values past the last key are zeros
  *             that are multiplied in (a chain is never -0, so no bit changes).
- * Parameters  VS_STRIPS 1.. (2): ceil(D / 64).
+ * Parameters  VS_STRIPS 1 or 2 (2): 1 for D <= 64.
  *             VS_ROWS 1, 2 or 4 (4): queries of an item. Local memory at 4: 28 KiB.
  *             VS_KV 0 float, 1 half (0): elements of k and v.
  * Limits      n_keys > 0. An item keeps 4 * VS_ROWS * VS_STRIPS sums twice in registers. D is an
@@ -48,7 +53,7 @@ enum {
     SLICE = 16, /* channels of queries and keys */
     STRIP = 64, /* channels */
     KEYS = VS_STRIPS == 2 ? 8 : 4, /* of a slice of values */
-    STEP = VS_STRIPS > 2 ? 1 : 4,  /* keys whose values are in registers at a time */
+    STEP = 4,                      /* keys whose values are in registers at a time */
     QUERIES = 16 * VS_ROWS, /* of a group */
     /* What an item brings of a slice of keys, or of values. */
     KEY_PARTS = TILE * SLICE / ITEMS,
@@ -82,16 +87,17 @@ static void load_scores(float *x, VS_RAW(VS_KV) *y, uint item, uint d, uint head
 }
 
 /* Values of KEYS keys from `first` on: channel item % STRIP of each strip, of every 4th key. They
- * are zeros past the tile's n keys: weights there are zero, but zero times infinity is not. */
-static void load_values(VS_RAW(VS_KV) *y, uint item, uint head_dim, uint first,
+ * are zeros past the tile's n keys: weights there are zero, but zero times infinity is not; and past
+ * the part's n_channels. */
+static void load_values(VS_RAW(VS_KV) *y, uint item, uint n_channels, uint first,
                         __global const VS_RAW(VS_KV) *v, __local const ulong *key_row, uint n)
 {
 #pragma unroll
     for (uint i = 0; i < VALUE_PARTS; i++) {
         const uint d = i % VS_STRIPS * STRIP + item % STRIP;
         const uint key = first + i / VS_STRIPS * (ITEMS / STRIP) + item / STRIP;
-        y[i] = v[key_row[key] + (d < head_dim ? d : 0)];
-        y[i] = d < head_dim && key < n ? y[i] : 0;
+        y[i] = v[key_row[key] + (d < n_channels ? d : 0)];
+        y[i] = d < n_channels && key < n ? y[i] : 0;
     }
 }
 
@@ -128,12 +134,15 @@ attention_group(__global float *restrict out, ulong out_offset, __global const f
     __local float maxima[QUERIES], decays[QUERIES];
     __local ulong key_row[TILE];
     const uint item = (uint)get_local_id(0), column = item % 16, row = item / 16 * VS_ROWS;
-    const ulong head = get_global_id(0) / ITEMS, first_query = get_global_id(1) * QUERIES;
+    const uint n_parts = (head_dim + VS_STRIPS * STRIP - 1) / (VS_STRIPS * STRIP);
+    const uint first_channel = (uint)(get_global_id(0) / ITEMS % n_parts) * VS_STRIPS * STRIP;
+    const uint n_channels = head_dim - first_channel; /* and more than the part has */
+    const ulong head = get_global_id(0) / ITEMS / n_parts, first_query = get_global_id(1) * QUERIES;
     const uint last = (uint)min((ulong)QUERIES, n_queries - first_query) - 1;
     q += q_offset + first_query * q_stride + head * head_dim;
     k += k_offset + head * head_dim;
-    v += v_offset + head * head_dim;
-    out += out_offset + first_query * out_stride + head * head_dim;
+    v += v_offset + head * head_dim + first_channel;
+    out += out_offset + first_query * out_stride + head * head_dim + first_channel;
     if (bias)
         bias += bias_offset + head * (n_queries + n_keys - 1) + n_queries - 1 - first_query;
 
@@ -164,8 +173,7 @@ attention_group(__global float *restrict out, ulong out_offset, __global const f
 #pragma unroll
             for (uint c = 0; c < 4; c++)
                 score[i][c] = 0.0f;
-        for (uint block = 0; block == 0 || (VS_STRIPS * STRIP > DOT_BLOCK && block < head_dim);
-             block += DOT_BLOCK) {
+        for (uint block = 0; block < head_dim; block += DOT_BLOCK) {
             float chain[VS_ROWS][4];
 #pragma unroll
             for (uint i = 0; i < VS_ROWS; i++)
@@ -187,7 +195,7 @@ attention_group(__global float *restrict out, ulong out_offset, __global const f
                     load_scores(next_x, next_y, item, d + SLICE, head_dim, q, last, q_stride,
                                 scale, k, key_row);
                 else
-                    load_values(next_y, item, head_dim, 0, v, key_row, n);
+                    load_values(next_y, item, n_channels, 0, v, key_row, n);
 #pragma unroll 1
                 for (uint s = 0; s < SLICE && d + s < head_dim; s += 4) {
                     float x[VS_ROWS][4], y[4];
@@ -268,7 +276,7 @@ attention_group(__global float *restrict out, ulong out_offset, __global const f
                         i % VS_STRIPS * STRIP + item % STRIP] = VS_WIDEN(VS_KV, next_y[i]);
             barrier(CLK_LOCAL_MEM_FENCE);
             if (begin + KEYS < n)
-                load_values(next_y, item, head_dim, begin + KEYS, v, key_row, n);
+                load_values(next_y, item, n_channels, begin + KEYS, v, key_row, n);
 #pragma unroll 1
             for (uint s = 0; s < KEYS && begin + s < n; s += STEP) {
                 float x[VS_ROWS][STEP];
@@ -309,7 +317,7 @@ attention_group(__global float *restrict out, ulong out_offset, __global const f
 #pragma unroll
                 for (uint e = 0; e < 4; e++) {
                     const uint d = strip * STRIP + column * 4 + e;
-                    if (d < head_dim)
+                    if (d < n_channels)
                         out[(row + i) * out_stride + d] = y[e];
                 }
             }
