@@ -107,6 +107,13 @@ VS_API uint64_t vs_memory_needed(const struct vs_memory *memory,
 VS_API void vs_context_limit_memory(struct vs_context *context, uint64_t n_bytes,
                                     uint64_t allocation_bytes);
 
+/* What kernels keep. EXACT, to begin with: the bits of kernels/NUMERICS.md, the same on every
+ * device. FAST: other providers may serve an operation where a tuning record says that they are
+ * faster here; results stay within the bounds that kernels/NUMERICS.md states for each. */
+enum vs_precision { VS_PRECISION_EXACT, VS_PRECISION_FAST };
+VS_API void vs_context_set_precision(struct vs_context *context, enum vs_precision precision);
+VS_API enum vs_precision vs_context_precision(const struct vs_context *context);
+
 /* Proves with small known cases, in a few seconds, that the device computes as it must; the first
  * use of a device, driver and version pays, later ones find the verdict on disk.
  * VS_ERROR_VALIDATION names the operation that gave other bits. */
@@ -206,7 +213,8 @@ struct vs_generate_options {
     size_t window;          /* latent frames, counting sinks and the chunk; 0: the model's */
     int sink;               /* latent frames; -1: the model's */
     size_t horizon;         /* latent frames for the router; 0: the model's, else the length */
-    enum vs_kv kv;          /* VS_KV_DEFAULT: F32 */
+    enum vs_precision precision; /* of the context, for this run; its self-test is exact */
+    enum vs_kv kv;          /* VS_KV_DEFAULT: F32, in fast precision F16 */
     bool unsafe;            /* use a device even if it fails vs_context_selftest() */
     bool offload;           /* spare device memory: the transformer's blocks stay on the host and
                                come one by one, and what denoises and what decodes take turns on
@@ -235,6 +243,7 @@ struct vs_video_info {
     size_t window, sink;    /* latent frames in force; window 0: unlimited */
     size_t horizon;         /* latent frames the router divides by */
     enum vs_memory_mode memory;
+    enum vs_precision precision;
     enum vs_kv kv;          /* F32 or F16 */
 };
 

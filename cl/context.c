@@ -61,28 +61,40 @@ enum vs_status vs_context_create_hollow(struct vs_context **out, const char *spe
     return VS_OK;
 }
 
+static enum vs_status create_queues(struct vs_context *context, int n_queues)
+{
+    cl_int error;
+    context->context = clCreateContext(NULL, 1, &context->device, NULL, NULL, &error);
+    if (!context->context)
+        return vs_cl_fail(error, "clCreateContext", context);
+    for (int i = 0; i < n_queues; i++) {
+        context->queues[i] =
+            clCreateCommandQueue(context->context, context->device, 0, &error);
+        if (!context->queues[i])
+            return vs_cl_fail(error, "clCreateCommandQueue", context);
+    }
+    return VS_OK;
+}
+
+enum vs_status vs_context_any_queue(cl_command_queue *queue, struct vs_context *context)
+{
+    enum vs_status status = VS_OK;
+    if (!context->queues[VS_QUEUE_MAIN])
+        VS_TRY(create_queues(context, VS_QUEUE_MAIN + 1));
+    *queue = context->queues[VS_QUEUE_MAIN];
+fail:
+    return status;
+}
+
 enum vs_status vs_context_create(struct vs_context **out, const char *spec)
 {
     enum vs_status status = VS_OK;
-    cl_int error;
     struct vs_context *context = vs_alloc(1, sizeof *context);
     *out = NULL;
     if (!context)
         return VS_ERROR_MEMORY;
     VS_TRY(describe(context, spec));
-    context->context = clCreateContext(NULL, 1, &context->device, NULL, NULL, &error);
-    if (!context->context) {
-        status = vs_cl_fail(error, "clCreateContext", context);
-        goto fail;
-    }
-    for (int i = 0; i < VS_N_QUEUES; i++) {
-        context->queues[i] =
-            clCreateCommandQueue(context->context, context->device, 0, &error);
-        if (!context->queues[i]) {
-            status = vs_cl_fail(error, "clCreateCommandQueue", context);
-            goto fail;
-        }
-    }
+    VS_TRY(create_queues(context, VS_N_QUEUES));
     vs_context_select(context, VS_QUEUE_MAIN);
     *out = context;
     return VS_OK;
@@ -97,6 +109,7 @@ void vs_context_free(struct vs_context *context)
         return;
     /* A CPU driver still at work when the process ends crashes in its own compiler. */
     vs_context_drain(context);
+    vs_scratch_free(context);
     vs_profile_free(context);
     vs_programs_free(context);
     vs_choices_clear(context);
@@ -161,6 +174,16 @@ unsigned vs_context_vector_width(const struct vs_context *context)
 bool vs_context_software_fma(const struct vs_context *context)
 {
     return context->software_fma;
+}
+
+void vs_context_set_precision(struct vs_context *context, enum vs_precision precision)
+{
+    context->precision = precision;
+}
+
+enum vs_precision vs_context_precision(const struct vs_context *context)
+{
+    return context->precision;
 }
 
 void vs_context_set_dry(struct vs_context *context, bool dry)

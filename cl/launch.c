@@ -125,7 +125,8 @@ static enum vs_status enqueue(const struct vs_launch *launch, const struct cut *
         return vs_fail_in(status, "kernel %s", launch->kernel->name);
     }
     if (context->profile)
-        VS_TRY(vs_profile_event(context, launch->source->name, launch->kernel->name, event));
+        VS_TRY(vs_profile_event(context, launch->source->name, launch->kernel->name, NULL,
+                                event));
 fail:
     return status;
 }

@@ -2,7 +2,8 @@
  *
  * opencl.h - what the files of cl/ share: the OpenCL header, symbolic errors, the context.
  *
- * The only header that includes CL/cl.h; no other folder may include it. */
+ * The only header that includes CL/cl.h; no other folder may include it, but for the one file that
+ * hands our buffers and queue to CLBlast. */
 #ifndef VS_CL_OPENCL_H
 #define VS_CL_OPENCL_H
 
@@ -10,6 +11,7 @@
 #include <CL/cl.h>
 
 #include "cl/context.h"
+#include "cl/scratch.h"
 
 /* Symbolic name of an OpenCL error, e.g. "CL_OUT_OF_RESOURCES". */
 const char *vs_cl_error_name(cl_int error);
@@ -54,7 +56,10 @@ struct vs_context {
     cl_uint vector_width;
     bool software_fma; /* see cl/software_fma.h */
     bool dry; /* nothing is enqueued */
-    bool hollow; /* see vs_context_create_hollow(); queues and context are NULL, dry is true */
+    bool hollow; /* see vs_context_create_hollow(); dry is true, and there are no queues but for
+                  * vs_context_any_queue() */
+    enum vs_precision precision;
+    struct vs_buffer *scratch[VS_N_QUEUES][VS_N_SCRATCH]; /* cl/scratch.h */
     struct vs_profile *profile; /* NULL: launches are not counted */
     double flops_per_launch; /* longest launch, in arithmetic operations; 0: no limit */
     double launch_seconds;   /* longest launch, measured; 0: no limit, or the one above */
@@ -79,15 +84,19 @@ struct vs_kernel {
     struct vs_kernel *next;
 };
 
+/* A queue of the context for questions about its device; a hollow one gets a queue for that. */
+enum vs_status vs_context_any_queue(cl_command_queue *queue, struct vs_context *context);
+
 /* The cl_device_id behind an entry of the device list. */
 enum vs_status vs_device_id(cl_device_id *id, const struct vs_device_info *info);
 
 /* While profiling: adds a launch to those of its kernel (source is static), and the event of what
- * was enqueued for it, taken over. */
+ * was enqueued for it, taken over. With `before`, an event that ended before the first of several
+ * pieces of work, the time is from there on. */
 enum vs_status vs_profile_count(struct vs_context *context, const char *source, const char *kernel,
                                 double flops, double bytes);
 enum vs_status vs_profile_event(struct vs_context *context, const char *source, const char *kernel,
-                                cl_event event);
+                                cl_event before, cl_event event);
 void vs_profile_free(struct vs_context *context);
 
 /* Releases all programs of a context. */

@@ -21,7 +21,7 @@ struct vs_profile {
     struct vs_profile_entry *entries;
     size_t n_entries, room;
     struct {
-        cl_event event;
+        cl_event before, event; /* before: NULL, or where the time begins */
         size_t entry;
     } pending[MAX_PENDING];
     size_t n_pending;
@@ -63,6 +63,16 @@ fail:
     return status;
 }
 
+static void release_pending(struct vs_profile *profile)
+{
+    for (size_t i = 0; i < profile->n_pending; i++) {
+        if (profile->pending[i].before)
+            clReleaseEvent(profile->pending[i].before);
+        clReleaseEvent(profile->pending[i].event);
+    }
+    profile->n_pending = 0;
+}
+
 /* Waits for the pending events and adds their times up. */
 static enum vs_status collect(struct vs_context *context)
 {
@@ -71,18 +81,18 @@ static enum vs_status collect(struct vs_context *context)
     VS_TRY(vs_context_finish(context));
     for (size_t i = 0; i < profile->n_pending; i++) {
         cl_ulong start = 0, end = 0;
-        cl_event event = profile->pending[i].event;
-        VS_CL(context, clGetEventProfilingInfo(event, CL_PROFILING_COMMAND_START, sizeof start,
-                                               &start, NULL));
+        cl_event before = profile->pending[i].before, event = profile->pending[i].event;
+        VS_CL(context, clGetEventProfilingInfo(before ? before : event,
+                                               before ? CL_PROFILING_COMMAND_END
+                                                      : CL_PROFILING_COMMAND_START,
+                                               sizeof start, &start, NULL));
         VS_CL(context,
               clGetEventProfilingInfo(event, CL_PROFILING_COMMAND_END, sizeof end, &end, NULL));
         if (end > start)
             profile->entries[profile->pending[i].entry].seconds += (double)(end - start) * 1e-9;
     }
 fail:
-    for (size_t i = 0; i < profile->n_pending; i++)
-        clReleaseEvent(profile->pending[i].event);
-    profile->n_pending = 0;
+    release_pending(profile);
     return status;
 }
 
@@ -122,7 +132,7 @@ fail:
 }
 
 enum vs_status vs_profile_event(struct vs_context *context, const char *source, const char *kernel,
-                                cl_event event)
+                                cl_event before, cl_event event)
 {
     enum vs_status status = VS_OK;
     struct vs_profile *profile = context->profile;
@@ -131,9 +141,12 @@ enum vs_status vs_profile_event(struct vs_context *context, const char *source, 
     if (status == VS_OK && profile->n_pending == MAX_PENDING)
         status = collect(context);
     if (status != VS_OK) {
+        if (before)
+            clReleaseEvent(before);
         clReleaseEvent(event);
         return status;
     }
+    profile->pending[profile->n_pending].before = before;
     profile->pending[profile->n_pending].event = event;
     profile->pending[profile->n_pending++].entry = index;
     return VS_OK;
@@ -178,8 +191,7 @@ void vs_profile_free(struct vs_context *context)
     struct vs_profile *profile = context->profile;
     if (!profile)
         return;
-    for (size_t i = 0; i < profile->n_pending; i++)
-        clReleaseEvent(profile->pending[i].event);
+    release_pending(profile);
     free(profile->entries);
     free(profile);
     context->profile = NULL;

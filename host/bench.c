@@ -10,6 +10,7 @@
 
 #include "cl/alloc.h"
 #include "host/command.h"
+#include "host/settings.h"
 #include "host/tuning.h"
 #include "models/bench.h"
 
@@ -17,6 +18,7 @@ struct values {
     struct host_list ops, names;
     const char *device, *compare;
     struct host_number seconds;
+    int precision;
     bool variants, processor_time, json;
 };
 
@@ -34,6 +36,7 @@ static const struct host_option options[] = {
      offsetof(struct values, variants)},
     {HOST_LIST, 0, "variant", "NAME", "Also the variants whose name begins so. Repeatable.",
      offsetof(struct values, names)},
+    HOST_PRECISION_OPTION(struct values, precision),
     {HOST_NUMBER, 0, "seconds", "N",
      "Time for each variant of an operation. Default: 3. What takes longer runs once.",
      offsetof(struct values, seconds), .number_min = 0.001, .number_max = 3600},
@@ -253,6 +256,7 @@ static enum vs_status bench(const struct values *values)
     if (values->compare)
         VS_TRY(host_bench_old_load(&old, values->compare));
     VS_TRY(host_open_device(&context, values->device));
+    vs_context_set_precision(context, (enum vs_precision)values->precision);
     report.device = vs_context_device(context);
     if (values->processor_time && report.device->type != VS_DEVICE_CPU) {
         status = vs_fail(VS_ERROR_USAGE,

@@ -27,7 +27,7 @@ struct values {
     struct host_number seconds, fps;
     struct host_size size;
     struct host_count seed, window, sink, horizon;
-    int memory, noise, kv;
+    int memory, noise, kv, precision;
     const char *resume, *extend;
     struct host_number redo_from;
     bool measure, json; /* of plan */
@@ -75,8 +75,11 @@ static const struct host_option options[] = {
      offsetof(struct values, horizon), .count_min = 1, .count_max = INT32_MAX},
     {HOST_CHOICE, 0, "kv", HOST_KV_WORDS,
      "Numbers in which the keys and values of past frames are kept: f32 (default), or f16 in half "
-     "the memory. Either gives the same bits on every device, but not each other's.",
+     "the memory (default in fast precision). Either gives the same bits on every device, but not "
+     "each other's.",
      offsetof(struct values, kv)},
+    {HOST_HEADING, .name = "Arithmetic"},
+    HOST_PRECISION_OPTION(struct values, precision),
     {HOST_HEADING, .name = "Runs that survive"},
     {HOST_STRING, 0, "keep", "DIR",
      "Keep what is needed to go on with this run after any end.",
@@ -180,6 +183,7 @@ static struct vs_generate_options collect_wish(const struct values *values,
     wish.window = values->window.value;
     wish.sink = values->sink.given ? (int)values->sink.value : -1;
     wish.horizon = values->horizon.value;
+    wish.precision = (enum vs_precision)values->precision;
     wish.kv = (enum vs_kv)(VS_KV_F32 + values->kv); /* -1, not given: the default */
     wish.offload = values->run.offload;
     return wish;
@@ -240,6 +244,7 @@ static const char *settled_option(const struct values *values)
                    {values->window.given, "--window"},    {values->sink.given, "--sink"},
                    {values->horizon.given, "--horizon"},  {values->memory, "--memory"},
                    {values->noise, "--noise"},            {values->kv >= 0, "--kv"},
+                   {values->precision, "--precision"},
                    {!values->redo_from.given && values->run.keep, "--keep"},
                    {!values->redo_from.given && values->prompt, "--prompt"},
                    {!values->redo_from.given && values->at.n, "--at"},

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 
+#include "host/tuning.h"
 
 /* Anonymous memory of this process: the driver and what it loads have most of it. */
 static uint64_t own_bytes(void)
@@ -40,6 +41,8 @@ static enum vs_status plan_in(struct host_plan *plan, struct vs_context *context
                               const struct vs_generate_options *options)
 {
     enum vs_status status = VS_OK;
+    if (options->precision == VS_PRECISION_FAST)
+        host_tuning_use(context); /* its variants take memory of their own */
     VS_TRY(host_run_limit(context, run));
     VS_TRY(vs_run_plan(&plan->run, context, model, options));
     plan->process_bytes = process_bytes(&plan->run);

@@ -64,7 +64,8 @@ static double recorded_speed(const json_t *records, const struct family *family,
         const char *op = json_string_value(json_object_get(record, "op"));
         double its_flops = json_number_value(json_object_get(record, "flops"));
         double rate = json_number_value(json_object_get(record, family->by_bytes ? "gbs" : "gflops"));
-        if (!op || !is_of(family, op) || !(rate > 0) || !(its_flops > 0))
+        bool exact = !json_object_get(record, "precision"); /* the slower, so the safer one */
+        if (!exact || !op || !is_of(family, op) || !(rate > 0) || !(its_flops > 0))
             continue;
         double distance = fabs(log(its_flops / flops));
         if (distance < best) {

@@ -388,6 +388,14 @@ static void warn_unused_prompts(struct host_progress *progress,
     }
 }
 
+static void tell_precision(struct host_progress *progress, const struct vs_video_info *video)
+{
+    if (video->precision == VS_PRECISION_FAST)
+        host_progress_note(progress, "precision",
+                           "note: fast precision: another device, driver or tuning record may give "
+                           "other bytes");
+}
+
 /* The run to go on with, or a new one. Nobody is told when latents cannot be kept unasked. */
 static enum vs_status open_kept(struct job *job, const struct host_settings *settings)
 {
@@ -469,6 +477,7 @@ enum vs_status host_run_video(const struct host_run *run, const struct vs_model 
     VS_TRY(host_sinks_open(&job.sinks, &run->outputs, &video, &metadata));
     VS_TRY(open_kept(&job, &settings));
     warn_unused_prompts(job.progress, options, &video);
+    tell_precision(job.progress, &video);
     host_signals_install();
     status = run_generator(&job, &video, seed_drawn);
     /* An interruption before the first frames can also look like a fault: LLVM answers a signal by

@@ -20,6 +20,7 @@ enum { FORMAT = 1 };
 static const char *const memory_words[] = {"hybrid", "sink", "window", "full"};
 static const char *const noise_words[] = {"philox", "torch"};
 static const char *const kv_words[] = {"f32", "f16"};
+static const char *const precision_words[] = {"exact", "fast"};
 
 const char *host_memory_word(enum vs_memory_mode memory)
 {
@@ -53,6 +54,11 @@ const char *host_kv_word(enum vs_kv kv)
     return kv_words[kv - VS_KV_F32];
 }
 
+const char *host_precision_word(enum vs_precision precision)
+{
+    return precision_words[precision];
+}
+
 enum vs_status host_settings_collect(struct host_settings *settings,
                                      const struct vs_generate_options *options,
                                      const struct vs_video_info *video,
@@ -67,6 +73,7 @@ enum vs_status host_settings_collect(struct host_settings *settings,
         .seed = options->seed,
         .noise = options->noise,
         .memory = video->memory,
+        .precision = video->precision,
         .kv = video->kv,
         .window = video->window,
         .sink = video->sink,
@@ -143,7 +150,11 @@ char *host_settings_json(const struct host_settings *settings)
         settings->seconds, "seed", seed, "sink", (json_int_t)settings->sink, "steps",
         (json_int_t)settings->n_steps, "version", settings->version, "width",
         (json_int_t)settings->width, "window", (json_int_t)settings->window);
-    if (loras && json_object_set_new(root, "loras", loras) != 0) {
+    bool failed = loras && json_object_set_new(root, "loras", loras) != 0;
+    if (settings->precision == VS_PRECISION_FAST) /* else the record is as it was before */
+        failed |= json_object_set_new(root, "precision",
+                                      json_string(host_precision_word(settings->precision))) != 0;
+    if (failed) {
         json_decref(root);
         root = NULL;
     }
@@ -181,6 +192,9 @@ char *host_settings_parameters(const struct host_settings *settings)
     fprintf(file, ", Sink: %zu, Horizon: %zu, KV: %s, Noise: %s, Model hash: %s", settings->sink,
             settings->horizon, host_kv_word(settings->kv), host_noise_word(settings->noise),
             settings->model);
+    if (settings->precision == VS_PRECISION_FAST)
+        fprintf(file, ", Precision: %s (bits are not promised)",
+                host_precision_word(settings->precision));
     for (size_t i = 0; i < settings->n_loras; i++)
         fprintf(file, ", LoRA: %s:%.*g", settings->loras[i].name,
                 digits_needed(settings->loras[i].scale), settings->loras[i].scale);
@@ -325,7 +339,7 @@ enum vs_status host_settings_parse(struct host_settings *settings, const char *j
     enum { MAX_SIDE = 16384, MAX_LATENTS = INT32_MAX };
     enum vs_status status = VS_OK;
     json_error_t error;
-    unsigned memory = 0, noise = 0, kv = 0;
+    unsigned memory = 0, noise = 0, kv = 0, precision = 0;
     size_t format;
     *settings = (struct host_settings){0};
     json_t *root = json_loads(json, JSON_REJECT_DUPLICATES, &error);
@@ -344,6 +358,7 @@ enum vs_status host_settings_parse(struct host_settings *settings, const char *j
     VS_TRY(read_word(&reader, "memory", memory_words, 4, &memory));
     VS_TRY(read_word(&reader, "noise", noise_words, 2, &noise));
     VS_TRY(read_later_word(&reader, "kv", kv_words, 2, &kv));
+    VS_TRY(read_later_word(&reader, "precision", precision_words, 2, &precision));
     VS_TRY(read_size(&reader, "window", 0, MAX_LATENTS, &settings->window));
     VS_TRY(read_size(&reader, "sink", 0, MAX_LATENTS, &settings->sink));
     VS_TRY(read_size(&reader, "horizon", 0, MAX_LATENTS, &settings->horizon));
@@ -355,6 +370,7 @@ enum vs_status host_settings_parse(struct host_settings *settings, const char *j
     settings->memory = (enum vs_memory_mode)memory;
     settings->noise = (enum vs_noise)noise;
     settings->kv = (enum vs_kv)(VS_KV_F32 + kv);
+    settings->precision = (enum vs_precision)precision;
     json_decref(root);
     return VS_OK;
 fail:
@@ -377,6 +393,7 @@ void host_settings_options(struct vs_generate_options *options,
     options->noise = settings->noise;
     options->memory = settings->memory;
     options->kv = settings->kv;
+    options->precision = settings->precision;
     options->window = settings->window;
     options->sink = (int)settings->sink;
     options->horizon = settings->horizon;

@@ -23,6 +23,7 @@ struct host_settings {
     uint64_t seed;
     enum vs_noise noise;
     enum vs_memory_mode memory;
+    enum vs_precision precision;
     enum vs_kv kv; /* F32 or F16 */
     size_t window, sink, horizon; /* latent frames, as in vs_video_info */
     size_t n_steps;               /* of the sampler */
@@ -36,9 +37,18 @@ struct host_settings {
 #define HOST_MEMORY_WORDS "hybrid|sink|window|full"
 #define HOST_NOISE_WORDS "philox|torch"
 #define HOST_KV_WORDS "f32|f16" /* from VS_KV_F32 on */
+#define HOST_PRECISION_WORDS "exact|fast"
 const char *host_memory_word(enum vs_memory_mode memory);
 const char *host_kv_word(enum vs_kv kv);
+const char *host_precision_word(enum vs_precision precision);
 const char *host_noise_word(enum vs_noise noise);
+
+/* Entry for an option table whose struct `type` holds an int `member`. */
+#define HOST_PRECISION_OPTION(type, member)                                                        \
+    {HOST_CHOICE, 0, "precision", HOST_PRECISION_WORDS,                                            \
+     "exact (default): the same bits on every device; fast: other providers (CLBlast) where "      \
+     "'videossm-cl tune --precision fast' found them faster here, within stated bounds.",          \
+     offsetof(type, member)}
 
 /* Collects what a run has settled. Copies the prompts. VS_ERROR_MEMORY, VS_ERROR_USAGE. */
 VS_CHECK enum vs_status host_settings_collect(struct host_settings *settings,

@@ -3,7 +3,8 @@
  * tune.c - `videossm-cl tune`: measures which variant of each operation is fastest on a device.
  *
  * A variant is measured only after it gave the same bits as the one that the program would take
- * without records. Long operations are measured on a part of their rows. */
+ * without records, or, of those that keep a bound, numbers within it. Long operations are measured
+ * on a part of their rows. */
 #include "config.h"
 
 #include <math.h>
@@ -14,12 +15,13 @@
 #include "cl/context.h"
 #include "host/bench.h"
 #include "host/command.h"
+#include "host/settings.h"
 #include "host/tuning.h"
 
 struct values {
     struct host_list ops;
     const char *device, *output, *import;
-    int shapes;
+    int shapes, precision;
     struct host_number seconds;
     bool processor_time;
 };
@@ -36,6 +38,7 @@ static const struct host_option options[] = {
     {HOST_LIST, 0, "op", "OPERATION",
      "An operation and its sizes, as for 'bench', in place of a model's. Repeatable.",
      offsetof(struct values, ops)},
+    HOST_PRECISION_OPTION(struct values, precision),
     {HOST_NUMBER, 0, "seconds-per-shape", "N",
      "Time for each operation, beside compilation. Default: 3.", offsetof(struct values, seconds),
      .number_min = 0.001, .number_max = 3600},
@@ -112,6 +115,7 @@ struct tuner {
     struct vs_bench_peak *peak;
     struct host_bench_report report;
     json_t *records;
+    enum vs_precision precision;
     double seconds;
     bool processor_time;
     size_t n_refused;
@@ -179,6 +183,26 @@ static bool same_bits(const float *a, const float *b, size_t n)
     return true;
 }
 
+/* Within a variant's bound, which is of each value or of the root mean square of all that were
+ * computed: a trial leaves rows as they were. */
+static bool near(const struct trial *trial, size_t n, double bound)
+{
+    const float *want = trial->want;
+    double squares = 0, n_computed = 0;
+    for (size_t i = 0; i < n; i++)
+        if (memcmp(&want[i], &trial->before[i], sizeof *want) != 0) {
+            squares += (double)want[i] * (double)want[i];
+            n_computed++;
+        }
+    double mean = n_computed > 0 ? sqrt(squares / n_computed) : 0;
+    for (size_t i = 0; i < n; i++) {
+        double size = fabs((double)want[i]) > mean ? fabs((double)want[i]) : mean;
+        if (!(fabs((double)trial->got[i] - (double)want[i]) <= bound * size))
+            return false;
+    }
+    return true;
+}
+
 /* Whether a variant may stand for the rule's. A compiler that fails on it refuses it too. */
 static enum vs_status compare(bool *equal, double *seconds, struct tuner *tuner,
                               struct vs_bench_op *op, const struct trial *trial, const char *text,
@@ -193,10 +217,13 @@ static enum vs_status compare(bool *equal, double *seconds, struct tuner *tuner,
         host_warn("%s: the variant '%s' is left out: %s", text, name, vs_error_message());
         return VS_OK;
     }
-    *equal = same_bits(trial->want, trial->got, op->n_out);
+    double bound = vs_bench_bound(op->family, variant);
+    bool exact = !(bound > 0);
+    *equal = exact ? same_bits(trial->want, trial->got, op->n_out)
+                   : near(trial, op->n_out, bound);
     if (!*equal) {
-        host_warn("%s: the variant '%s' is refused: it gives other bits than '%s'", text, name,
-                  op->variant_name(op->chosen));
+        host_warn("%s: the variant '%s' is refused: it gives %s than '%s'", text, name,
+                  exact ? "other bits" : "numbers farther off", op->variant_name(op->chosen));
         tuner->n_refused++;
     }
     return VS_OK;
@@ -251,7 +278,8 @@ static enum vs_status conclude(struct tuner *tuner, size_t first, const char *te
         printf("%-18s as before\n", best->variant);
     else
         printf("%-18s %.2f x %s\n", best->variant, ratio, rule->variant);
-    enum vs_status status = host_tuning_add(tuner->records, text, best->variant, ratio);
+    enum vs_status status =
+        host_tuning_add(tuner->records, text, best->variant, tuner->precision, ratio);
     if (status == VS_OK)
         host_tuning_note_speed(tuner->records, flops, share * best->gflops, share * best->gbs);
     return status;
@@ -315,6 +343,15 @@ static enum vs_status tune_text(struct tuner *tuner, const char *text)
     return VS_OK;
 }
 
+/* Whether the precision brings this operation variants of its own. */
+static bool has_choice(const struct tuner *tuner, const char *text)
+{
+    const struct vs_bench_family *family;
+    struct vs_bench_shape shape;
+    return tuner->precision == VS_PRECISION_EXACT ||
+           vs_bench_read(&family, &shape, text) != VS_OK || family->variant_bound;
+}
+
 static enum vs_status tune_all(struct tuner *tuner, const char *path, const struct values *values)
 {
     enum vs_status status = VS_OK;
@@ -323,7 +360,8 @@ static enum vs_status tune_all(struct tuner *tuner, const char *path, const stru
         VS_TRY(host_list_add(&ops, values->ops.items[i]));
     for (int i = 0; i < 2 && !values->ops.n; i++)
         for (const char *const *shape = shape_lists[values->shapes][i]; shape && *shape; shape++)
-            VS_TRY(host_list_add(&ops, *shape));
+            if (has_choice(tuner, *shape))
+                VS_TRY(host_list_add(&ops, *shape));
     for (size_t i = 0; i < ops.n; i++) { /* a slip is told before minutes pass */
         const struct vs_bench_family *family;
         struct vs_bench_shape shape;
@@ -353,8 +391,10 @@ static enum vs_status import_record(struct tuner *tuner, const json_t *record)
     double seconds;
     bool equal = true;
     size_t variant = 0;
+    enum vs_precision precision = host_tuning_precision(record);
     printf("%-32s %-18s ", text, name);
     fflush(stdout);
+    vs_context_set_precision(tuner->context, precision);
     VS_TRY(open_op(&op, tuner, text));
     if (!host_tuning_is_current(record)) {
         status = vs_fail(VS_ERROR_USAGE, "there is no such variant here, or more than there were");
@@ -371,7 +411,7 @@ static enum vs_status import_record(struct tuner *tuner, const json_t *record)
         VS_TRY(compare(&equal, &seconds, tuner, &op, &trial, text, variant));
     }
     if (equal)
-        VS_TRY(host_tuning_add(tuner->records, text, name, against_rule));
+        VS_TRY(host_tuning_add(tuner->records, text, name, precision, against_rule));
     puts(equal ? "taken over" : "refused");
 fail:
     free_trial(&trial);
@@ -413,12 +453,14 @@ static enum vs_status tune(const struct values *values)
 {
     enum vs_status status = VS_OK;
     struct tuner tuner = {.seconds = values->seconds.given ? values->seconds.value : 3,
+                          .precision = (enum vs_precision)values->precision,
                           .processor_time = values->processor_time};
     char *own_path = NULL;
     const char *path = values->output;
     /* Without records, so that each is held against the rule. */
     VS_TRY(vs_context_create(&tuner.context, values->device));
     VS_TRY(vs_context_selftest(tuner.context));
+    vs_context_set_precision(tuner.context, tuner.precision);
     const struct vs_device_info *device = vs_context_device(tuner.context);
     if (values->processor_time && device->type != VS_DEVICE_CPU) {
         status = vs_fail(VS_ERROR_USAGE,

@@ -17,6 +17,7 @@
 #include "host/command.h"
 #include "host/draft.h"
 #include "host/json_text.h"
+#include "host/settings.h"
 #include "kernels/bench/bench.h"
 #include "kernels/tuning.h"
 
@@ -120,20 +121,27 @@ fail:
     return status;
 }
 
-static size_t count_variants(const struct vs_bench_family *family)
+static bool is_precision(const json_t *word)
 {
-    size_t n = 0;
-    while (family->variant_name && family->variant_name(n))
-        n++;
-    return n;
+    const char *text = json_string_value(word);
+    return !word || (text && (!strcmp(text, host_precision_word(VS_PRECISION_EXACT)) ||
+                              !strcmp(text, host_precision_word(VS_PRECISION_FAST))));
+}
+
+enum vs_precision host_tuning_precision(const json_t *record)
+{
+    const char *word = text_of(record, "precision");
+    return word && strcmp(word, host_precision_word(VS_PRECISION_FAST)) == 0 ? VS_PRECISION_FAST
+                                                                             : VS_PRECISION_EXACT;
 }
 
 enum vs_status host_tuning_add(json_t *records, const char *op, const char *variant,
-                               double against_rule)
+                               enum vs_precision precision, double against_rule)
 {
     for (size_t i = json_array_size(records); i-- > 0;) {
-        const char *other = text_of(json_array_get(records, i), "op");
-        if (other && strcmp(other, op) == 0)
+        const json_t *other = json_array_get(records, i);
+        const char *other_op = text_of(other, "op");
+        if (other_op && strcmp(other_op, op) == 0 && host_tuning_precision(other) == precision)
             json_array_remove(records, i);
     }
     const struct vs_bench_family *family;
@@ -142,7 +150,10 @@ enum vs_status host_tuning_add(json_t *records, const char *op, const char *vari
     if (status != VS_OK)
         return status;
     json_t *record = json_pack("{s:s, s:s, s:I, s:f}", "op", op, "variant", variant, "among",
-                               (json_int_t)count_variants(family), "against_rule", against_rule);
+                               (json_int_t)vs_bench_count_variants(family, precision), "against_rule",
+                               against_rule);
+    if (record && precision == VS_PRECISION_FAST)
+        json_object_set_new(record, "precision", json_string(host_precision_word(precision)));
     if (!record || json_array_append_new(records, record) != 0)
         return vs_fail(VS_ERROR_MEMORY, "no memory for a tuning record");
     return VS_OK;
@@ -173,12 +184,16 @@ bool host_tuning_is_current(const json_t *record)
     struct vs_bench_shape shape;
     const char *variant = text_of(record, "variant");
     json_int_t among = json_integer_value(json_object_get(record, "among"));
-    if (vs_bench_read(&family, &shape, text_of(record, "op")) != VS_OK)
+    if (!is_precision(json_object_get(record, "precision")) ||
+        vs_bench_read(&family, &shape, text_of(record, "op")) != VS_OK)
         return false;
-    size_t n = count_variants(family), i = 0;
-    while (i < n && strcmp(family->variant_name(i), variant) != 0)
+    enum vs_precision precision = host_tuning_precision(record);
+    size_t n = vs_bench_count_variants(family, precision), i = 0;
+    while (n && family->variant_name(i) && strcmp(family->variant_name(i), variant) != 0)
         i++;
-    return i < n && (!among || among == (json_int_t)n);
+    return n && family->variant_name(i) &&
+           (precision == VS_PRECISION_FAST || !(vs_bench_bound(family, i) > 0)) &&
+           (!among || among == (json_int_t)n);
 }
 
 /* ---- Use ---------------------------------------------------------------------------------- */
@@ -190,7 +205,8 @@ static void apply(struct vs_context *context, const json_t *records)
         const json_t *record = json_array_get(records, i);
         if (host_tuning_is_current(record)) {
             enum vs_status ignored =
-                vs_tuning_set(context, text_of(record, "op"), text_of(record, "variant"));
+                vs_tuning_set(context, text_of(record, "op"), text_of(record, "variant"),
+                              host_tuning_precision(record));
             (void)ignored; /* without memory for it, the rule decides */
         }
     }
@@ -236,12 +252,16 @@ static void apply_users(struct vs_context *context)
     free(path);
 }
 
+void host_tuning_use(struct vs_context *context)
+{
+    apply_shipped(context);
+    apply_users(context);
+}
+
 enum vs_status host_open_device(struct vs_context **context, const char *device)
 {
     enum vs_status status = vs_context_create(context, device);
-    if (status == VS_OK) {
-        apply_shipped(*context);
-        apply_users(*context);
-    }
+    if (status == VS_OK)
+        host_tuning_use(*context);
     return status;
 }

@@ -3,8 +3,10 @@
  * tuning.h - files of tuning records: those shipped with the program, the user's own, shared ones.
  *
  * A file is JSON, {"tuning": 1, "device", "platform", "driver", "version", "records": [{"op",
- * "variant", "among", "against_rule", "flops", "gflops", "gbs"}]}; kernels/tuning.h says what a record means. among is the
- * number of variants that the operation had: a record from before another joined is passed over. The user's own is
+ * "variant", "among", "against_rule", "flops", "gflops", "gbs"}]}; kernels/tuning.h says what a
+ * record means. Those of fast precision have "precision": "fast" and stand beside the exact ones.
+ * among is the number of variants that the operation had in that precision: a record from before
+ * another joined is passed over. The user's own is
  * $XDG_CONFIG_HOME/videossm-cl/tuning/FINGERPRINT.json (else ~/.config/...), one for each device,
  * driver and version of this program. */
 #ifndef VS_HOST_TUNING_H
@@ -18,6 +20,9 @@
  * warning, a record of an unknown operation or variant is passed over. */
 VS_CHECK enum vs_status host_open_device(struct vs_context **context, const char *device);
 
+/* The records alone, for a context that is open. */
+void host_tuning_use(struct vs_context *context);
+
 /* The file of the user's own records for a device; freed with free(). VS_ERROR_RUNTIME where
  * neither XDG_CONFIG_HOME nor HOME says where. */
 VS_CHECK enum vs_status host_tuning_path(char **path, const struct vs_context *context);
@@ -29,9 +34,11 @@ VS_CHECK enum vs_status host_tuning_load(json_t **tuning, const char *path);
 VS_CHECK enum vs_status host_tuning_save(const char *path, const struct vs_context *context,
                                          json_t *records);
 
-/* Adds a record, in place of an older one of the same operation. */
+/* Adds a record, in place of an older one of the same operation and precision. */
 VS_CHECK enum vs_status host_tuning_add(json_t *records, const char *op, const char *variant,
-                                        double against_rule);
+                                        enum vs_precision precision, double against_rule);
+
+enum vs_precision host_tuning_precision(const json_t *record);
 
 /* Notes with the record added last how fast it was: 1e9 operations and bytes a second, on all units
  * of the device, of an operation of so many. 'plan' reckons with it. */

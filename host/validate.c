@@ -14,11 +14,13 @@
 
 #include "cl/alloc.h"
 #include "host/command.h"
+#include "host/settings.h"
 #include "host/tuning.h"
 
 struct values {
     struct host_list devices, only, compare;
     const char *junit, *html, *model;
+    int precision;
     bool all, quick, json;
 };
 
@@ -31,6 +33,10 @@ static const struct host_option options[] = {
     {HOST_FLAG, 0, "all", NULL, "Every usable device.", offsetof(struct values, all)},
     {HOST_FLAG, 0, "quick", NULL, "Small cases and one chunk of the demo video.",
      offsetof(struct values, quick)},
+    {HOST_CHOICE, 0, "precision", HOST_PRECISION_WORDS,
+     "fast: also what serves in fast precision, which is held to its stated distance from float64 "
+     "in place of the oracle's bits. Default: exact.",
+     offsetof(struct values, precision)},
     {HOST_LIST, 0, "only", "OPERATION",
      "Operations whose name begins so ('linear', 'demo'); no others. Repeatable.",
      offsetof(struct values, only)},
@@ -84,7 +90,8 @@ static bool wanted(const struct values *values, const char *op)
 static enum vs_status check_values(const struct values *values)
 {
     bool running = values->devices.n || values->all || values->quick || values->only.n ||
-                   values->json || values->junit || values->html || values->model;
+                   values->precision || values->json || values->junit || values->html ||
+                   values->model;
     if (values->compare.n && (running || values->compare.n > 2))
         return vs_fail(VS_ERROR_USAGE,
                        "--compare holds two reports against each other, once, and goes with no "
@@ -173,6 +180,7 @@ static enum vs_status validate_device(struct host_report *report,
     snprintf(number, sizeof number, "%zu", device->index);
     report->device = *device;
     VS_TRY(host_open_device(&context, number));
+    vs_context_set_precision(context, (enum vs_precision)values->precision);
     VS_TRY(vs_validate_denormals(&report->denormals, context));
     if (!values->json)
         host_report_print_head(stdout, device, &report->denormals);

@@ -2,7 +2,7 @@
 
 noinst_LTLIBRARIES += kernels/libkernels.la
 kernels_libkernels_la_SOURCES =
-kernels_libkernels_la_LIBADD = cl/libcl.la
+kernels_libkernels_la_LIBADD = cl/libcl.la $(CLBLAST_LIBS)
 kernel_files =
 
 # common: elementary functions, float64 tables, sums in the contract's order
@@ -28,8 +28,10 @@ kernel_files += kernels/norm/norm.cl kernels/norm/norm_group.cl
 
 # gemm: linear layers on weights of any format
 kernels_libkernels_la_SOURCES += \
-	kernels/gemm/gemm.c kernels/gemm/gemm_ref.c kernels/gemm/gemm.h
-kernel_files += kernels/gemm/gemm.cl kernels/gemm/gemm_group.cl kernels/gemm/gemm_items.cl
+	kernels/gemm/gemm.c kernels/gemm/gemm_clblast.c kernels/gemm/gemm_internal.h \
+	kernels/gemm/gemm_ref.c kernels/gemm/gemm.h
+kernel_files += kernels/gemm/gemm.cl kernels/gemm/gemm_group.cl kernels/gemm/gemm_items.cl \
+	kernels/gemm/gemm_epilogue.cl
 kernel_headers += kernels/gemm/epilogue.clh
 
 # attention: self-attention over the ring cache, cross-attention, text encoder, VAE

@@ -7,8 +7,10 @@
 
 #include "cl/choices.h"
 #include "kernels/bench/bench.h"
+#include "kernels/common/variant.h"
 
-enum vs_status vs_tuning_set(struct vs_context *context, const char *op, const char *variant)
+enum vs_status vs_tuning_set(struct vs_context *context, const char *op, const char *variant,
+                             enum vs_precision precision)
 {
     enum vs_status status = VS_OK;
     const struct vs_bench_family *family;
@@ -17,8 +19,12 @@ enum vs_status vs_tuning_set(struct vs_context *context, const char *op, const c
     if (!family->variant_name)
         return vs_fail(VS_ERROR_USAGE, "%s: there is but one way to compute it", op);
     for (size_t i = 0; family->variant_name(i); i++)
-        if (strcmp(family->variant_name(i), variant) == 0)
-            return vs_choice_set(context, family->key(&shape), i);
+        if (strcmp(family->variant_name(i), variant) == 0 &&
+            (precision == VS_PRECISION_FAST || !(vs_bench_bound(family, i) > 0))) {
+            uint64_t key = family->key(&shape);
+            return vs_choice_set(
+                context, precision == VS_PRECISION_FAST ? vs_variant_fast_key(key) : key, i);
+        }
     return vs_fail(VS_ERROR_USAGE, "%s has no variant '%s'", family->name, variant);
 fail:
     return status;

@@ -9,6 +9,7 @@
 
 #include "cl/alloc.h"
 #include "cl/context.h"
+#include "cl/scratch.h"
 #include "kernels/pixels/pixels.h"
 #include "models/generator.h"
 #include "models/scheduler.h"
@@ -61,6 +62,7 @@ static enum vs_status encode_texts(struct vs_generator *g, const struct vs_promp
     }
     vs_context_charge(g->context, VS_USE_TEXT);
     VS_TRY(vs_umt5_encode(g->context, g->model->text_encoder, inputs, n_prompts, text_progress, g));
+    vs_scratch_free(g->context); /* the transformer is in want of less */
 fail:
     free(inputs);
     free(ids);
@@ -151,6 +153,7 @@ static enum vs_status rehearse(struct vs_generator *g)
     if (n_chunks > g->info.n_chunks)
         n_chunks = g->info.n_chunks;
     vs_context_set_dry(g->context, true);
+    vs_context_charge(g->context, VS_USE_ACTIVATIONS); /* scratch of other providers */
     for (size_t i = 0; i < n_chunks; i++) {
         VS_TRY(vs_rollout_set_text(g->rollout, NULL, 0));
         for (size_t j = 0; j < chunk; j++)
@@ -186,6 +189,7 @@ enum vs_status vs_generator_create(struct vs_generator **out, struct vs_context 
     VS_TRY(vs_video_plan(&g->info, model, options));
     if (!options->unsafe)
         VS_TRY(vs_context_selftest(context));
+    vs_context_set_precision(context, g->info.precision);
     VS_TRY(encode_texts(g, options->prompts, options->n_prompts));
     g->text_in_force = g->n_texts;
     /* The texts are copied; what was given may go. */
@@ -221,6 +225,7 @@ void vs_generator_free(struct vs_generator *g)
     vs_rollout_free(g->rollout);
     vs_dit_free(g->dit);
     vs_noise_free(g->noise);
+    vs_scratch_free(g->context);
     vs_buffer_free(g->latents);
     vs_buffer_free(g->bytes);
     free(g->host_noise);

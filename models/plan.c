@@ -96,7 +96,10 @@ enum vs_status vs_video_plan(struct vs_video_info *info, const struct vs_model *
     VS_TRY(plan_size(info, &model->config, options));
     VS_TRY(plan_length(info, &model->config, options));
     VS_TRY(plan_memory(info, &model->config, options));
-    info->kv = options->kv == VS_KV_DEFAULT ? VS_KV_F32 : options->kv;
+    info->precision = options->precision;
+    info->kv = options->kv                               ? options->kv
+               : info->precision == VS_PRECISION_FAST ? VS_KV_F16
+                                                      : VS_KV_F32;
 fail:
     return status;
 }

@@ -79,9 +79,10 @@ static void settings_text(char *text, size_t n_text, const struct vs_generator *
     static const char *const memories[] = {"hybrid", "sink", "window", "full"};
     const struct vs_video_info *info = &g->info;
     snprintf(text, n_text,
-             "%zux%zu %.17g frames/s, %s, window %zu, sink %zu, horizon %zu, kv %s, %s %ju",
+             "%zux%zu %.17g frames/s, %s, window %zu, sink %zu, horizon %zu, kv %s%s, %s %ju",
              info->width, info->height, info->fps, memories[info->memory], info->window,
              info->sink, info->horizon, info->kv == VS_KV_F16 ? "f16" : "f32",
+             info->precision == VS_PRECISION_FAST ? ", fast" : "",
              g->options.noise == VS_NOISE_TORCH ? "torch" : "philox",
              (uintmax_t)g->options.seed);
 }

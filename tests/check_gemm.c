@@ -3,7 +3,9 @@
  * check_gemm.c - every variant of linear layers against the oracle, bit for bit. */
 #include "tests/check_common.h"
 
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "kernels/gemm/gemm.h"
 
@@ -45,6 +47,50 @@ struct problem {
     size_t rows_per_gate;
 };
 
+/* What a variant with a bound may be off, element by element: 2^-16 of the sum of the products' magnitudes,
+ * as far as the epilogue passes it on, and 2^-20 of the result. */
+static float *tolerances(const struct problem *p, const struct vs_linear_ref *ref, const float *x,
+                         const float *want)
+{
+    size_t m = p->m, n = p->n, k = p->k;
+    float *size = check_nans(m * n), *weight = check_nans(n * k), *input = check_nans(m * k);
+    float *bias = check_nans(n);
+    for (size_t i = 0; i < n * k; i++)
+        weight[i] = fabsf(ref->weight[i]);
+    for (size_t i = 0; i < m * k; i++)
+        input[i] = fabsf(x[i]);
+    for (size_t i = 0; i < n; i++)
+        bias[i] = ref->bias ? fabsf(ref->bias[i]) : 0;
+    vs_linear_ref(size, input, m,
+                  &(struct vs_linear_ref){
+                      .weight = weight, .bias = bias, .n_columns = k, .n_outputs = n});
+    for (size_t i = 0; i < m * n; i++) {
+        size_t row = p->rows_per_gate ? i / n / p->rows_per_gate : 0;
+        if (p->epilogue == VS_EPILOGUE_GATED)
+            size[i] *= fabsf(ref->gate[row * n + i % n]);
+        if (p->epilogue == VS_EPILOGUE_MULTIPLY)
+            size[i] *= fabsf(ref->residual[i]);
+        size[i] = size[i] * 0x1p-16f + fabsf(want[i]) * 0x1p-20f;
+    }
+    free(weight), free(input), free(bias);
+    return size;
+}
+
+/* As check_bits(), within tolerances; the guards are as strict. */
+static void check_near(const struct check_buffer *got, const float *want, const float *tolerance,
+                       const char *what)
+{
+    float *values = check_nans(got->n);
+    check_ok(vs_buffer_read(got->buffer, got->span.offset * sizeof *values, values,
+                            got->n * sizeof *values));
+    for (size_t i = 0; i < got->n; i++)
+        if (!(fabsf(values[i] - want[i]) <= tolerance[i]))
+            ck_abort_msg("%s: value %zu is %a, the oracle's %a, and %a is allowed", what, i,
+                         (double)values[i], (double)want[i], (double)tolerance[i]);
+    check_bits(got, values, "%s: guards", what);
+    free(values);
+}
+
 static void compare(const struct problem *p)
 {
     size_t m = p->m, n = p->n, k = p->k;
@@ -65,6 +111,8 @@ static void compare(const struct problem *p)
                                 .epilogue = p->epilogue,
                                 .rows_per_gate = p->rows_per_gate};
     vs_linear_ref(want, x, m, &ref);
+    bool fast = vs_context_precision(check_context) == VS_PRECISION_FAST;
+    float *tolerance = fast ? tolerances(p, &ref, x, want) : NULL;
 
     struct vs_weight weight;
     check_ok(vs_weight_create(&weight, check_context, matrix, p->dtype, n, k));
@@ -85,9 +133,12 @@ static void compare(const struct problem *p)
                                        .gate = dgate.span,
                                        .rows_per_gate = p->rows_per_gate};
             check_ok(vs_linear_run_variant(check_context, variant, out.span, dx.span, m, &linear));
-            check_bits(&out, want, "%s, [%zu, %zu] x [%zu, %zu] %s, epilogue %d, run %d",
-                       vs_linear_variant_name(variant), m, k, n, k, vs_dtype_info(p->dtype)->name,
-                       (int)p->epilogue, run);
+            if (!(vs_linear_variant_bound(variant) > 0))
+                check_bits(&out, want, "%s, [%zu, %zu] x [%zu, %zu] %s, epilogue %d, run %d",
+                           vs_linear_variant_name(variant), m, k, n, k,
+                           vs_dtype_info(p->dtype)->name, (int)p->epilogue, run);
+            else
+                check_near(&out, want, tolerance, vs_linear_variant_name(variant));
             check_free(&out);
             if (!p->in_place)
                 check_free(&dresidual);
@@ -95,6 +146,7 @@ static void compare(const struct problem *p)
     check_free(&dx), check_free(&dbias), check_free(&dgate);
     vs_weight_free(&weight);
     free(matrix), free(x), free(bias), free(wide), free(residual), free(gate), free(want);
+    free(tolerance);
 }
 
 /* 1, primes, both sides of tile edges (16, 32, 64), of slices and blocks in k, of sweeps of 252. */
@@ -144,6 +196,76 @@ START_TEST(epilogues)
 }
 END_TEST
 
+/* What may serve in fast precision: every format and epilogue, odd and larger sizes. */
+START_TEST(fast_variants_are_near)
+{
+    static const size_t sizes[][3] = {{1, 1, 32}, {7, 17, 256}, {72, 50, 544}, {130, 131, 160}};
+    const struct vs_weight columns = {.n_rows = 5, .n_columns = 7}, none = {.n_rows = 5};
+    size_t n_bounded = 0;
+    for (int precision = VS_PRECISION_EXACT; precision <= VS_PRECISION_FAST; precision++) {
+        vs_context_set_precision(check_context, (enum vs_precision)precision);
+        for (size_t i = 0; vs_linear_variant_name(i); i++) {
+            bool exact = !(vs_linear_variant_bound(i) > 0);
+            n_bounded += !exact;
+            if (!exact)
+                ck_assert_int_eq(vs_linear_variant_usable(check_context, i,
+                                                          &(struct vs_linear){.weight = &columns}),
+                                 precision == VS_PRECISION_FAST);
+            ck_assert(exact || !vs_linear_variant_usable(check_context, i,
+                                                         &(struct vs_linear){.weight = &none}));
+        }
+    }
+    ck_assert_uint_gt(n_bounded, 0);
+    struct problem p = {sizes[_i][0], sizes[_i][1], sizes[_i][2], VS_F32};
+    for (int epilogue = 0; epilogue <= VS_EPILOGUE_MULTIPLY; epilogue++) {
+        p.epilogue = (enum vs_epilogue)epilogue;
+        p.dtype = (enum vs_dtype)(epilogue % VS_Q4_0); /* F32 to Q8_0, whose blocks K divides */
+        p.bias = epilogue % 2;
+        p.rows_per_gate = epilogue == VS_EPILOGUE_GATED ? 5 : 0;
+        p.in_place = p.epilogue >= VS_EPILOGUE_RESIDUAL && epilogue != VS_EPILOGUE_MULTIPLY;
+        compare(&p);
+    }
+    p = (struct problem){4, 5, 0, VS_F32, .bias = true};
+    compare(&p);
+}
+END_TEST
+
+/* A dry run leaves the output alone and takes all memory that a run will; a second queue has room of
+ * its own. */
+START_TEST(a_rehearsal_leaves_nothing_to_allocate)
+{
+    enum { M = 70, N = 90, K = 96 };
+    size_t clblast = 0;
+    while (strcmp(vs_linear_variant_name(clblast), "clblast") != 0)
+        clblast++;
+    uint8_t *matrix = random_matrix(VS_F16, N * K);
+    float *x = check_floats(M * K, 1), *nans = check_nans(M * N);
+    struct vs_weight weight;
+    check_ok(vs_weight_create(&weight, check_context, matrix, VS_F16, N, K));
+    struct check_buffer dx = check_upload(x, M * K), out = check_upload(NULL, M * N);
+    struct vs_linear linear = {.weight = &weight,
+                               .epilogue = VS_EPILOGUE_RESIDUAL,
+                               .residual = out.span};
+    size_t before = vs_context_allocated_bytes(check_context);
+    vs_context_set_precision(check_context, VS_PRECISION_FAST);
+    vs_context_set_dry(check_context, true);
+    check_ok(vs_linear_run_variant(check_context, clblast, out.span, dx.span, M, &linear));
+    vs_context_set_dry(check_context, false);
+    check_bits(&out, nans, "after a dry run");
+    size_t rehearsed = vs_context_allocated_bytes(check_context);
+    ck_assert_uint_ge(rehearsed, before + (N * K + M * N) * sizeof(float));
+    check_ok(vs_linear_run_variant(check_context, clblast, out.span, dx.span, M, &linear));
+    ck_assert_uint_eq(vs_context_allocated_bytes(check_context), rehearsed);
+    vs_context_select(check_context, VS_QUEUE_SIDE);
+    check_ok(vs_linear_run_variant(check_context, clblast, out.span, dx.span, M, &linear));
+    ck_assert_uint_eq(vs_context_allocated_bytes(check_context), 2 * rehearsed - before);
+    vs_context_select(check_context, VS_QUEUE_MAIN);
+    check_free(&dx), check_free(&out);
+    vs_weight_free(&weight);
+    free(matrix), free(x), free(nans);
+}
+END_TEST
+
 START_TEST(nothing_to_do)
 {
     struct problem no_rows = {0, 5, 7, VS_F32}, no_columns = {5, 0, 7, VS_F32};
@@ -189,6 +311,8 @@ static void add_tests(TCase *tests)
     tcase_add_loop_test(tests, odd_sizes, VS_F32, VS_Q4_K + 1);
     tcase_add_test(tests, random_sizes);
     tcase_add_test(tests, epilogues);
+    tcase_add_loop_test(tests, fast_variants_are_near, 0, 4);
+    tcase_add_test(tests, a_rehearsal_leaves_nothing_to_allocate);
     tcase_add_test(tests, nothing_to_do);
     tcase_add_test(tests, bad_arguments_are_refused);
 }

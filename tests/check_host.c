@@ -396,6 +396,33 @@ START_TEST(a_record_comes_back_to_the_bit)
 }
 END_TEST
 
+/* What it was before there was a choice: the record of an exact video names none. */
+START_TEST(only_fast_precision_is_recorded)
+{
+    struct host_settings settings = example(), back;
+    char *exact = host_settings_json(&settings), *exact_line = host_settings_parameters(&settings);
+    ck_assert_ptr_null(strstr(exact, "recision"));
+    ck_assert_ptr_null(strstr(exact_line, "recision"));
+    settings.precision = VS_PRECISION_FAST;
+    char *fast = host_settings_json(&settings), *fast_line = host_settings_parameters(&settings);
+    ck_assert_ptr_nonnull(strstr(fast, "\"precision\":\"fast\""));
+    ck_assert_ptr_nonnull(strstr(fast_line, "Precision: fast"));
+    ck_assert_int_eq(host_settings_parse(&back, exact, "test"), VS_OK);
+    ck_assert_int_eq(back.precision, VS_PRECISION_EXACT);
+    host_settings_free(&back);
+    ck_assert_int_eq(host_settings_parse(&back, fast, "test"), VS_OK);
+    ck_assert_int_eq(back.precision, VS_PRECISION_FAST);
+    struct vs_generate_options options;
+    host_settings_options(&options, &back);
+    ck_assert_int_eq(options.precision, VS_PRECISION_FAST);
+    host_settings_free(&back);
+    memcpy(strstr(fast, "fast"), "fest", 4);
+    ck_assert_int_eq(host_settings_parse(&back, fast, "test"), VS_ERROR_USAGE);
+    free(exact), free(exact_line), free(fast), free(fast_line);
+    host_settings_free(&settings);
+}
+END_TEST
+
 /* Files of versions that had no choice of it. */
 START_TEST(a_record_without_kv_is_of_f32)
 {
@@ -748,6 +775,7 @@ int main(void)
     suite_add_tcase(suite, texts);
     TCase *records = tcase_create("settings");
     tcase_add_test(records, a_record_comes_back_to_the_bit);
+    tcase_add_test(records, only_fast_precision_is_recorded);
     tcase_add_test(records, a_record_without_kv_is_of_f32);
     tcase_add_test(records, numbers_in_a_record_are_as_short_as_can_be);
     tcase_add_test(records, parameters_say_the_same_to_people);

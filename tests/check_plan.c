@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cl/profile.h"
+#include "kernels/tuning.h"
 #include "models/model.h"
 #include "models/run_plan.h"
 #include "tests/lora_builder.h"
@@ -49,6 +50,7 @@ static const struct {
     enum vs_kv kv;
     int sink;
     bool offload;
+    enum vs_precision precision;
 } cases[] = {
     {48, 32, 1, 0, 1, VS_MEMORY_HYBRID, VS_KV_F32, -1, false},
     {48, 32, 2, 0, 4, VS_MEMORY_HYBRID, VS_KV_F16, -1},
@@ -57,6 +59,7 @@ static const struct {
     {48, 32, 1, 0, 3, VS_MEMORY_WINDOW, VS_KV_F32, -1},
     {48, 32, 1, 0, 3, VS_MEMORY_FULL, VS_KV_F32, -1},
     {48, 32, 1, 0, 4, VS_MEMORY_HYBRID, VS_KV_F32, -1, true},
+    {48, 32, 2, 0, 4, VS_MEMORY_HYBRID, VS_KV_DEFAULT, -1, false, VS_PRECISION_FAST},
 };
 enum { N_CASES = sizeof cases / sizeof *cases };
 
@@ -72,6 +75,7 @@ static struct vs_generate_options options_for(int i)
     options.window = cases[i].window;
     options.memory = cases[i].memory;
     options.kv = cases[i].kv;
+    options.precision = cases[i].precision;
     options.sink = cases[i].sink;
     options.offload = cases[i].offload;
     options.unsafe = true; /* the self-test has buffers of its own */
@@ -105,11 +109,24 @@ static void compare(const struct vs_memory *plan, const struct vs_memory *run, c
     }
 }
 
+/* Records by which CLBlast serves every linear layer in fast precision. */
+static void prefer_clblast(struct vs_context *context)
+{
+    char op[64];
+    for (size_t i = 0; i < 3 * 11 * 11 * 11; i++) {
+        static const char *const dtypes[] = {"f32", "f16", "bf16"};
+        snprintf(op, sizeof op, "linear:%dx%dx%d:%s", 1 << i / 3 % 11, 1 << i / 33 % 11,
+                 1 << i / 363 % 11, dtypes[i % 3]);
+        check_ok(vs_tuning_set(context, op, "clblast", VS_PRECISION_FAST));
+    }
+}
+
 static void plan_case(struct vs_run_plan *plan, const struct vs_model *model,
                       const struct vs_generate_options *options)
 {
     struct vs_context *hollow;
     check_ok(vs_context_create_hollow(&hollow, getenv("VS_TEST_DEVICE")));
+    prefer_clblast(hollow);
     check_ok(vs_run_plan(plan, hollow, model, options));
     ck_assert_uint_eq(vs_context_allocated_bytes(hollow), 0);
     vs_context_free(hollow);
@@ -124,6 +141,7 @@ START_TEST(plans_say_what_runs_take)
     struct vs_run_plan plan;
     struct vs_chunk chunk;
     plan_case(&plan, sizes, &options);
+    prefer_clblast(check_context);
     options.progress = on_progress;
     options.user = &measured;
     check_ok(vs_generator_create(&generator, check_context, model, &options));
@@ -138,6 +156,23 @@ START_TEST(plans_say_what_runs_take)
     ck_assert_uint_eq(plan.making.own[VS_USE_OTHER] + plan.making.mapped[VS_USE_OTHER], 0);
     vs_generator_free(generator);
     vs_model_free(sizes);
+    vs_model_free(model);
+}
+END_TEST
+
+/* Weights widened for CLBlast, and what it needs for itself. */
+START_TEST(fast_variants_are_planned_for)
+{
+    struct vs_model *model = open_model(true);
+    struct vs_generate_options options = options_for(N_CASES - 1);
+    struct vs_run_plan fast, exact;
+    plan_case(&fast, model, &options);
+    options.precision = VS_PRECISION_EXACT;
+    options.kv = VS_KV_F16;
+    plan_case(&exact, model, &options);
+    ck_assert_uint_gt(fast.encoding.own[VS_USE_TEXT], exact.encoding.own[VS_USE_TEXT]);
+    ck_assert_uint_gt(fast.making.own[VS_USE_ACTIVATIONS], exact.making.own[VS_USE_ACTIVATIONS]);
+    ck_assert_uint_eq(fast.making.own[VS_USE_KV], exact.making.own[VS_USE_KV]);
     vs_model_free(model);
 }
 END_TEST
@@ -290,6 +325,7 @@ static void add_tests(TCase *tests)
 {
     tcase_add_loop_test(tests, plans_say_what_runs_take, 0, N_CASES);
     tcase_add_loop_test(tests, plans_say_how_much_work_runs_are, 0, N_CASES);
+    tcase_add_test(tests, fast_variants_are_planned_for);
     tcase_add_test(tests, texts_count);
     tcase_add_test(tests, loras_are_counted);
     tcase_add_test(tests, limits_are_kept);

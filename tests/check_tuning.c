@@ -48,7 +48,10 @@ START_TEST(records_decide)
     size_t rule = chosen(shapes[_i][0], usable, &n);
     check_ok(vs_bench_read(&family, &shape, shapes[_i][0]));
     for (size_t i = 0; i < n; i++) {
-        check_ok(vs_tuning_set(check_context, shapes[_i][0], family->variant_name(i)));
+        if (vs_bench_bound(family, i) > 0)
+            continue;
+        check_ok(vs_tuning_set(check_context, shapes[_i][0], family->variant_name(i),
+                               VS_PRECISION_EXACT));
         size_t want = usable[i] ? i : rule;
         ck_assert_uint_eq(chosen(shapes[_i][0], unused, &n_unused), want);
         ck_assert_uint_eq(chosen(shapes[_i][1], unused, &n_unused), want);
@@ -71,8 +74,38 @@ START_TEST(what_is_not_usable_is_not_taken)
     const struct vs_bench_family *family;
     struct vs_bench_shape shape;
     check_ok(vs_bench_read(&family, &shape, "attention:1x4x64x480"));
-    check_ok(vs_tuning_set(check_context, "attention:1x4x64x480", family->variant_name(i)));
+    check_ok(vs_tuning_set(check_context, "attention:1x4x64x480", family->variant_name(i),
+                           VS_PRECISION_EXACT));
     ck_assert_uint_eq(chosen("attention:1x4x64x480", usable, &n), rule);
+}
+END_TEST
+
+/* Records of fast precision stand beside the exact ones and are seen by a fast context alone, which
+ * without one falls back on those of exact. */
+START_TEST(fast_records_leave_exact_alone)
+{
+    static const char op[] = "linear:64x192x96";
+    const struct vs_bench_family *family;
+    struct vs_bench_shape shape;
+    bool usable[16];
+    size_t n, rule = chosen(op, usable, &n), fast = 0;
+    check_ok(vs_bench_read(&family, &shape, op));
+    while (!(vs_bench_bound(family, fast) > 0))
+        fast++;
+    ck_assert(!usable[fast]);
+    ck_assert_uint_eq(vs_bench_count_variants(family, VS_PRECISION_EXACT), fast);
+    ck_assert_uint_eq(vs_bench_count_variants(family, VS_PRECISION_FAST), n);
+    check_ok(vs_tuning_set(check_context, op, family->variant_name(fast), VS_PRECISION_FAST));
+    ck_assert_uint_eq(chosen(op, usable, &n), rule);
+    check_ok(vs_tuning_set(check_context, op, "plain", VS_PRECISION_EXACT));
+    ck_assert_uint_eq(chosen(op, usable, &n), 0);
+    vs_context_set_precision(check_context, VS_PRECISION_FAST);
+    ck_assert_uint_eq(chosen(op, usable, &n), fast);
+    ck_assert(usable[fast]);
+    vs_choices_clear(check_context);
+    ck_assert_uint_eq(chosen(op, usable, &n), rule);
+    check_ok(vs_tuning_set(check_context, op, "plain", VS_PRECISION_EXACT));
+    ck_assert_uint_eq(chosen(op, usable, &n), 0);
 }
 END_TEST
 
@@ -82,9 +115,12 @@ START_TEST(unknown_records_are_refused)
         {"linear:64x192x96", "tile 5x17"}, {"linear:64x192", "plain"},   {"linear", "plain"},
         {"winograd:64x192x96", "plain"},   {"rope:2x3x4x2x32", "plain"}, {"", ""},
         {"linear:64x192x96:q9", "plain"},  {"linear:64x192x96", ""},
+        {"linear:64x192x96", "clblast"}, /* keeps no bits */
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        ck_assert_int_eq(vs_tuning_set(check_context, bad[i][0], bad[i][1]), VS_ERROR_USAGE);
+        ck_assert_int_eq(vs_tuning_set(check_context, bad[i][0], bad[i][1],
+                                       VS_PRECISION_EXACT),
+                         VS_ERROR_USAGE);
 }
 END_TEST
 
@@ -104,6 +140,7 @@ static void add_tests(TCase *tests)
 {
     tcase_add_loop_test(tests, records_decide, 0, sizeof shapes / sizeof *shapes);
     tcase_add_test(tests, what_is_not_usable_is_not_taken);
+    tcase_add_test(tests, fast_records_leave_exact_alone);
     tcase_add_test(tests, unknown_records_are_refused);
     tcase_add_test(tests, sizes_round_to_powers_of_two);
 }

@@ -85,8 +85,8 @@ tests_check_tuning_SOURCES = tests/check_tuning.c
 nodist_EXTRA_tests_check_tuning_SOURCES = force_cxx_link.cc
 tests_check_tuning_CFLAGS = $(tests_cflags)
 tests_check_tuning_LDADD = $(tests_ldadd)
-dist_check_SCRIPTS += tests/cli-tune.sh
-TESTS += tests/cli-tune.sh
+dist_check_SCRIPTS += tests/cli-tune.sh tests/cli-fast.sh
+TESTS += tests/cli-tune.sh tests/cli-fast.sh
 
 # host: options, records, outputs; the whole program
 check_PROGRAMS += tests/check_host tests/check_sinks

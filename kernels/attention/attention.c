@@ -114,11 +114,11 @@ size_t vs_attention_variant_chosen(const struct vs_context *context,
     unsigned vector_width = vs_context_vector_width(context);
     bool wide = vector_width >= LANES;
     size_t best = PLAIN, best_lanes = 0, tuned;
-    if (vs_choice_get(context,
-                      vs_attention_tuning_key(attention->kv, attention->n_heads,
-                                              attention->n_queries, attention->n_keys,
-                                              attention->head_dim),
-                      &tuned) &&
+    if (vs_variant_recorded(context,
+                            vs_attention_tuning_key(attention->kv, attention->n_heads,
+                                                    attention->n_queries, attention->n_keys,
+                                                    attention->head_dim),
+                            &tuned) &&
         vs_attention_variant_usable(context, tuned, attention))
         return tuned;
     if (device->type != VS_DEVICE_CPU)

@@ -40,7 +40,14 @@ struct vs_bench_family {
      * about. */
     const char *(*variant_name)(size_t variant);
     uint64_t (*key)(const struct vs_bench_shape *shape);
+    double (*variant_bound)(size_t variant); /* NULL: all variants are exact */
 };
+
+/* What a variant keeps: 0 the bits, else the distance of kernels/common/variant.h. */
+double vs_bench_bound(const struct vs_bench_family *family, size_t variant);
+
+/* Variants that a record of that precision chooses among. */
+size_t vs_bench_count_variants(const struct vs_bench_family *family, enum vs_precision precision);
 
 /* linear, attention, conv3d, delta, read, norm, rms, channel-norm, rope. */
 extern const struct vs_bench_family vs_bench_families[];

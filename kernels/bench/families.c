@@ -580,7 +580,7 @@ const struct vs_bench_family vs_bench_families[] = {
      SHAPES("linear:4680x1536x1536", "linear:4680x1536x1536:bf16", "linear:4680x8960x1536",
             "linear:4680x8960x1536:bf16", "linear:4680x1536x8960", "linear:4680x1536x8960:bf16",
             "linear:4680x8960x1536:bf16:gelu", "linear:4680x1536x8960:bf16:gated"),
-     open_linear, vs_linear_variant_name, linear_key},
+     open_linear, vs_linear_variant_name, linear_key, vs_linear_variant_bound},
     {"attention", "HEADSxQUERIESxKEYSxWIDTH", "self-attention over the ring cache", 4, " f32 f16 ",
      SHAPES("attention:12x4680x14040x128", "attention:12x4680x14040x128:f16",
             "attention:12x4680x32760x128"),

@@ -111,6 +111,19 @@ enum vs_status vs_bench_read(const struct vs_bench_family **family, struct vs_be
     return vs_fail(VS_ERROR_USAGE, "'%s' is no operation with its sizes, as linear:72x192x192", op);
 }
 
+double vs_bench_bound(const struct vs_bench_family *family, size_t variant)
+{
+    return family->variant_bound ? family->variant_bound(variant) : 0;
+}
+
+size_t vs_bench_count_variants(const struct vs_bench_family *family, enum vs_precision precision)
+{
+    size_t n = 0;
+    for (size_t i = 0; family->variant_name && family->variant_name(i); i++)
+        n += precision == VS_PRECISION_FAST || !(vs_bench_bound(family, i) > 0);
+    return n;
+}
+
 /* ---- Memory and inputs -------------------------------------------------------------------- */
 
 size_t vs_bench_product(size_t n, const size_t *sizes)

@@ -2,13 +2,20 @@
  *
  * variant.h - what the families' variants have in common.
  *
- * A family computes its operation in several ways, all with the same bits. Each family <f> has
+ * A family computes its operation in several ways, in exact precision all with the same bits. Each
+ * family <f> has
  *     const char *vs_<f>_variant_name(variant)              NULL past the last
  *     bool vs_<f>_variant_usable(context, variant, sizes)   on this device, for these sizes
  *     size_t vs_<f>_variant_chosen(context, sizes)          the one of a normal run
  *     enum vs_status vs_<f>_run_variant(context, variant, ...)
  * and vs_<f>_run(...), which is the last with VS_CHOSEN. Names are lasting: a record of what was
- * fastest holds them. */
+ * fastest holds them.
+ *
+ * A variant may keep a bound in place of the bits: another library, a matrix engine. Its family has
+ *     double vs_<f>_variant_bound(variant)                  0: exact
+ * as well, the largest distance to float64, of the result or, where that is larger, of the root mean
+ * square of all results of the operation. Such a variant is usable in fast precision only and runs
+ * only where a record names it: rules know the exact ones. It stands behind them in its table. */
 #ifndef VS_KERNELS_COMMON_VARIANT_H
 #define VS_KERNELS_COMMON_VARIANT_H
 
@@ -50,6 +57,28 @@ static inline uint64_t vs_size_class(size_t n)
     /* n / 2^exponent against the square root of 2, by the upper 16 bits. */
     uint64_t head = exponent > 15 ? n >> (exponent - 15) : (uint64_t)n << (15 - exponent);
     return exponent + (head * head > (uint64_t)1 << 31);
+}
+
+/* Whether a variant of that bound may run. */
+static inline bool vs_variant_allowed(const struct vs_context *context, double bound)
+{
+    return !(bound > 0) || vs_context_precision(context) == VS_PRECISION_FAST;
+}
+
+/* The key of records of fast precision, which never touch those of exact. */
+static inline uint64_t vs_variant_fast_key(uint64_t key)
+{
+    return key | (uint64_t)1 << 55;
+}
+
+/* The recorded variant of a class: in fast precision of its own records, else, or without one, of
+ * the exact ones. False: there is none. */
+static inline bool vs_variant_recorded(const struct vs_context *context, uint64_t key,
+                                       size_t *variant)
+{
+    return (vs_context_precision(context) == VS_PRECISION_FAST &&
+            vs_choice_get(context, vs_variant_fast_key(key), variant)) ||
+           vs_choice_get(context, key, variant);
 }
 
 /* The class of shapes for which a record of the fastest variant holds (kernels/tuning.h). word:

@@ -96,10 +96,10 @@ size_t vs_conv_variant_chosen(const struct vs_context *context, const struct vs_
 {
     const struct vs_conv_weight *weight = conv->weight;
     size_t n_taps = weight->kernel[0] * weight->kernel[1] * weight->kernel[2], tuned;
-    if (vs_choice_get(context,
-                      vs_conv_tuning_key(weight->n_in, weight->n_out, n_taps,
-                                         conv->out_height * conv->out_width),
-                      &tuned) &&
+    if (vs_variant_recorded(context,
+                            vs_conv_tuning_key(weight->n_in, weight->n_out, n_taps,
+                                               conv->out_height * conv->out_width),
+                            &tuned) &&
         vs_conv_variant_usable(context, tuned, conv))
         return tuned;
     if (vs_variant_tiles(context))

@@ -1,97 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * gemm.c - linear layers: checks, choice of the variant, launch. */
-#include "kernels/gemm/gemm.h"
-
 #include <string.h>
 
 #include "cl/context.h"
 #include "cl/launch.h"
 #include "kernels/common/span.h"
 #include "kernels/common/variant.h"
+#include "kernels/gemm/gemm_internal.h"
 #include "kernels/sources.h"
 
 /* What a variant computes per work-item: 16 * `vectors` columns of at most `sweep` rows, in
- * register tiles of `rows`; the cooperative ones, without vectors, per group: 64 columns of 16 * `rows`; the
+ * register tiles of `rows`; the cooperative ones per group: 64 columns of 16 * `rows`; the
  * independent one 4 columns of `rows`. */
 struct variant {
-    const char *name, *kernel;
+    const char *name;
+    double bound; /* see variant.h; 0: exact */
+    bool (*usable)(const struct vs_context *context, const struct vs_linear *linear);
+    /* Sizes are at least 1, but for the columns, and the arguments checked. */
+    enum vs_status (*run)(const struct variant *variant, struct vs_context *context,
+                          struct vs_span out, struct vs_span x, size_t n_rows,
+                          const struct vs_linear *linear);
     size_t vectors, rows, sweep;
 };
 
-static const struct variant variants[] = {
-    {"plain", "linear_plain", 1, 1, 1},        {"tile 6x16", "linear_tile", 1, 6, 252},
-    {"tile 12x32", "linear_tile", 2, 12, 252}, {"group 64x64", "linear_group", 0, 4, 0},
-    {"group 32x64", "linear_group", 0, 2, 0},  {"group 16x64", "linear_group", 0, 1, 0},
-    {"items 8x4", "linear_items", 0, 8, 0},
-};
-
-enum {
-    PLAIN,
-    TILE_6X16,
-    TILE_12X32,
-    GROUP_64X64,
-    GROUP_32X64,
-    GROUP_16X64,
-    ITEMS_8X4,
-    N_VARIANTS
-};
 enum { PANEL_VECTOR = 16, GROUP_ITEMS = 256, GROUP_ROWS = 16, GROUP_COLUMNS = 64 };
 enum { ITEMS_COLUMNS = 4, ITEMS_LINE = 8 }; /* work-items of a group that share nothing */
 enum { GROUP_LOCAL_BYTES = 17408 }; /* of the larger one */
 
-const char *vs_linear_variant_name(size_t variant)
-{
-    return variant < N_VARIANTS ? variants[variant].name : NULL;
-}
-
-bool vs_linear_variant_usable(const struct vs_context *context, size_t variant,
-                              const struct vs_linear *linear)
-{
-    (void)linear;
-    if (variant == PLAIN || variant == ITEMS_8X4 || variant >= N_VARIANTS)
-        return variant < N_VARIANTS;
-    return variants[variant].vectors ? vs_variant_tiles(context)
-                                     : vs_variant_groups(context, GROUP_ITEMS, GROUP_LOCAL_BYTES);
-}
-
 static size_t ceil_div(size_t a, size_t b)
 {
     return a / b + (a % b != 0);
-}
-
-uint64_t vs_linear_tuning_key(enum vs_dtype dtype, size_t n_rows, size_t n_outputs,
-                              size_t n_columns)
-{
-    return vs_variant_key(VS_TUNED_LINEAR, (unsigned)dtype, n_rows, n_outputs, n_columns, 1);
-}
-
-/* CPUs: register tiles of 24 float16 fit the 32 registers of a device with 512-bit vectors, tiles
- * of 6 the 16 registers of narrower ones; one without vectors of its own gains nothing. GPUs:
- * larger tiles read less, but few of them would leave compute units idle, and in Intel's widest
- * mode, 32 items to a thread, the largest do not fit the registers. */
-size_t vs_linear_variant_chosen(const struct vs_context *context, size_t n_rows,
-                        const struct vs_linear *linear)
-{
-    size_t n_outputs = linear->weight->n_rows, tuned;
-    if (vs_choice_get(context,
-                      vs_linear_tuning_key(linear->weight->dtype, n_rows, n_outputs,
-                                           linear->weight->n_columns),
-                      &tuned) &&
-        vs_linear_variant_usable(context, tuned, linear))
-        return tuned;
-    const struct vs_device_info *device = vs_context_device(context);
-    unsigned width = vs_context_vector_width(context);
-    if (vs_context_software_fma(context))
-        return ITEMS_8X4;
-    if (device->type == VS_DEVICE_CPU)
-        return width >= 16 ? TILE_12X32 : width >= 4 ? TILE_6X16 : PLAIN;
-    if (!vs_variant_groups(context, GROUP_ITEMS, GROUP_LOCAL_BYTES))
-        return PLAIN;
-    size_t large = strstr(device->vendor, "Intel") ? GROUP_32X64 : GROUP_64X64;
-    size_t n_groups =
-        ceil_div(n_rows, GROUP_ROWS * variants[large].rows) * ceil_div(n_outputs, GROUP_COLUMNS);
-    return n_rows > GROUP_ROWS && n_groups >= device->compute_units ? large : GROUP_16X64;
 }
 
 /* Rows of a work-item: all, as far as that leaves work for every core; the weights are widened
@@ -139,6 +78,197 @@ static double linear_bytes(size_t n_rows, const struct vs_linear *linear)
            weights * (double)info->n_bytes / (double)info->n_elements;
 }
 
+/* ---- Running ------------------------------------------------------------------------------ */
+
+static void set_arguments(struct vs_launch *launch, struct vs_span out, struct vs_span x,
+                          size_t n_rows, const struct vs_linear *linear)
+{
+    const struct vs_weight *weight = linear->weight;
+    vs_launch_span(launch, out);
+    vs_launch_span(launch, x);
+    vs_launch_buffer(launch, weight->buffer);
+    vs_launch_size(launch, weight->offset_bytes);
+    vs_launch_span(launch, linear->bias);
+    vs_launch_span(launch, linear->residual);
+    vs_launch_span(launch, linear->gate);
+    vs_launch_size(launch, linear->rows_per_gate);
+    vs_launch_int(launch, (int)linear->epilogue);
+    vs_launch_int(launch, linear->bias.buffer != NULL);
+    vs_launch_size(launch, n_rows);
+    vs_launch_size(launch, weight->n_rows);
+    vs_launch_size(launch, weight->n_columns);
+    vs_launch_bytes(launch, linear_bytes(n_rows, linear));
+}
+
+static double linear_flops(size_t n_rows, const struct vs_linear *linear)
+{
+    return 2.0 * (double)n_rows * (double)linear->weight->n_rows *
+           (double)linear->weight->n_columns;
+}
+
+/* Plain and tiles: the same file, sweeps of one row or of many. */
+static enum vs_status run_rows(const struct variant *variant, struct vs_context *context,
+                               struct vs_span out, struct vs_span x, size_t n_rows,
+                               const struct vs_linear *linear)
+{
+    bool plain = variant->sweep == 1;
+    struct vs_launch launch;
+    size_t global[2] = {linear->weight->n_rows, n_rows}, local[2] = {1, 1}, sweep = 1;
+    if (!plain) {
+        global[0] = ceil_div(global[0], variant->vectors * PANEL_VECTOR);
+        sweep = sweep_rows(context, variant, n_rows, global[0]);
+        global[1] = ceil_div(n_rows, sweep);
+    }
+    vs_launch_begin(&launch, context, &vs_source_gemm, plain ? "linear_plain" : "linear_tile",
+                    "-DVS_DTYPE=%d -DVS_ACTIVATION=%d "
+                    "-DVS_VECTORS=%zu -DVS_ROWS=%zu -DVS_SWEEP=%zu",
+                    (int)linear->weight->dtype, vs_linear_activation(linear), variant->vectors,
+                    variant->rows, variant->sweep);
+    set_arguments(&launch, out, x, n_rows, linear);
+    vs_launch_size(&launch, sweep);
+    return vs_launch_run(&launch, 2, global, plain ? NULL : local, linear_flops(n_rows, linear));
+}
+
+static enum vs_status run_group(const struct variant *variant, struct vs_context *context,
+                                struct vs_span out, struct vs_span x, size_t n_rows,
+                                const struct vs_linear *linear)
+{
+    struct vs_launch launch;
+    size_t local[2] = {GROUP_ITEMS, 1};
+    size_t global[2] = {GROUP_ITEMS * ceil_div(linear->weight->n_rows, GROUP_COLUMNS),
+                        ceil_div(n_rows, GROUP_ROWS * variant->rows)};
+    vs_launch_begin(&launch, context, &vs_source_gemm_group, "linear_group",
+                    "-DVS_DTYPE=%d -DVS_ACTIVATION=%d -DVS_ROWS=%zu", (int)linear->weight->dtype,
+                    vs_linear_activation(linear), variant->rows);
+    set_arguments(&launch, out, x, n_rows, linear);
+    return vs_launch_run(&launch, 2, global, local, linear_flops(n_rows, linear));
+}
+
+static enum vs_status run_items(const struct variant *variant, struct vs_context *context,
+                                struct vs_span out, struct vs_span x, size_t n_rows,
+                                const struct vs_linear *linear)
+{
+    struct vs_launch launch;
+    size_t local[2] = {ITEMS_LINE, 1};
+    size_t global[2] = {ceil_div(linear->weight->n_rows, ITEMS_COLUMNS * ITEMS_LINE) * ITEMS_LINE,
+                        ceil_div(n_rows, variant->rows)};
+    vs_launch_begin(&launch, context, &vs_source_gemm_items, "linear_items",
+                    "-DVS_DTYPE=%d -DVS_ACTIVATION=%d", (int)linear->weight->dtype,
+                    vs_linear_activation(linear));
+    set_arguments(&launch, out, x, n_rows, linear);
+    return vs_launch_run(&launch, 2, global, local, linear_flops(n_rows, linear));
+}
+
+static enum vs_status run_clblast(const struct variant *variant, struct vs_context *context,
+                                  struct vs_span out, struct vs_span x, size_t n_rows,
+                                  const struct vs_linear *linear)
+{
+    (void)variant;
+    return vs_linear_clblast(context, out, x, n_rows, linear);
+}
+
+/* ---- The table ---------------------------------------------------------------------------- */
+
+static bool everywhere(const struct vs_context *context, const struct vs_linear *linear)
+{
+    (void)context, (void)linear;
+    return true;
+}
+
+static bool in_tiles(const struct vs_context *context, const struct vs_linear *linear)
+{
+    (void)linear;
+    return vs_variant_tiles(context);
+}
+
+static bool in_groups(const struct vs_context *context, const struct vs_linear *linear)
+{
+    (void)linear;
+    return vs_variant_groups(context, GROUP_ITEMS, GROUP_LOCAL_BYTES);
+}
+
+static bool with_columns(const struct vs_context *context, const struct vs_linear *linear)
+{
+    (void)context;
+    return linear->weight->n_columns > 0;
+}
+
+/* Exact rows first: a record of exact precision counts them. */
+static const struct variant variants[] = {
+    {"plain", 0, everywhere, run_rows, 1, 1, 1},
+    {"tile 6x16", 0, in_tiles, run_rows, 1, 6, 252},
+    {"tile 12x32", 0, in_tiles, run_rows, 2, 12, 252},
+    {"group 64x64", 0, in_groups, run_group, 0, 4, 0},
+    {"group 32x64", 0, in_groups, run_group, 0, 2, 0},
+    {"group 16x64", 0, in_groups, run_group, 0, 1, 0},
+    {"items 8x4", 0, everywhere, run_items, 0, 8, 0},
+    {"clblast", 0x1p-14, with_columns, run_clblast, 0, 0, 0},
+};
+
+enum {
+    PLAIN,
+    TILE_6X16,
+    TILE_12X32,
+    GROUP_64X64,
+    GROUP_32X64,
+    GROUP_16X64,
+    ITEMS_8X4,
+    CLBLAST,
+    N_VARIANTS
+};
+_Static_assert(sizeof variants / sizeof *variants == N_VARIANTS, "the numbers are the rows");
+
+const char *vs_linear_variant_name(size_t variant)
+{
+    return variant < N_VARIANTS ? variants[variant].name : NULL;
+}
+
+double vs_linear_variant_bound(size_t variant)
+{
+    return variant < N_VARIANTS ? variants[variant].bound : 0;
+}
+
+bool vs_linear_variant_usable(const struct vs_context *context, size_t variant,
+                              const struct vs_linear *linear)
+{
+    return variant < N_VARIANTS && vs_variant_allowed(context, variants[variant].bound) &&
+           variants[variant].usable(context, linear);
+}
+
+uint64_t vs_linear_tuning_key(enum vs_dtype dtype, size_t n_rows, size_t n_outputs,
+                              size_t n_columns)
+{
+    return vs_variant_key(VS_TUNED_LINEAR, (unsigned)dtype, n_rows, n_outputs, n_columns, 1);
+}
+
+/* CPUs: register tiles of 24 float16 fit the 32 registers of a device with 512-bit vectors, tiles
+ * of 6 the 16 registers of narrower ones; one without vectors of its own gains nothing. GPUs:
+ * larger tiles read less, but few of them would leave compute units idle, and in Intel's widest
+ * mode, 32 items to a thread, the largest do not fit the registers. */
+size_t vs_linear_variant_chosen(const struct vs_context *context, size_t n_rows,
+                        const struct vs_linear *linear)
+{
+    size_t n_outputs = linear->weight->n_rows, tuned;
+    if (vs_variant_recorded(context,
+                            vs_linear_tuning_key(linear->weight->dtype, n_rows, n_outputs,
+                                                 linear->weight->n_columns),
+                            &tuned) &&
+        vs_linear_variant_usable(context, tuned, linear))
+        return tuned;
+    const struct vs_device_info *device = vs_context_device(context);
+    unsigned width = vs_context_vector_width(context);
+    if (vs_context_software_fma(context))
+        return ITEMS_8X4;
+    if (device->type == VS_DEVICE_CPU)
+        return width >= 16 ? TILE_12X32 : width >= 4 ? TILE_6X16 : PLAIN;
+    if (!vs_variant_groups(context, GROUP_ITEMS, GROUP_LOCAL_BYTES))
+        return PLAIN;
+    size_t large = strstr(device->vendor, "Intel") ? GROUP_32X64 : GROUP_64X64;
+    size_t n_groups =
+        ceil_div(n_rows, GROUP_ROWS * variants[large].rows) * ceil_div(n_outputs, GROUP_COLUMNS);
+    return n_rows > GROUP_ROWS && n_groups >= device->compute_units ? large : GROUP_16X64;
+}
+
 enum vs_status vs_linear_run_variant(struct vs_context *context, size_t index, struct vs_span out,
                                      struct vs_span x, size_t n_rows,
                                      const struct vs_linear *linear)
@@ -147,62 +277,10 @@ enum vs_status vs_linear_run_variant(struct vs_context *context, size_t index, s
     index = index == VS_CHOSEN ? vs_linear_variant_chosen(context, n_rows, linear) : index;
     if (!vs_linear_variant_usable(context, index, linear))
         return vs_variant_refuse("gemm", vs_linear_variant_name(index));
-    const struct variant *variant = &variants[index];
-    const struct vs_weight *weight = linear->weight;
-    struct vs_launch launch;
     VS_TRY(check(out, x, n_rows, linear));
-    if (!n_rows || !weight->n_rows)
+    if (!n_rows || !linear->weight->n_rows)
         return VS_OK;
-
-    int activation = linear->epilogue == VS_EPILOGUE_GELU   ? 1
-                     : linear->epilogue == VS_EPILOGUE_SILU ? 2
-                                                            : 0;
-    bool group = !variant->vectors && index != ITEMS_8X4;
-    size_t global[2] = {weight->n_rows, n_rows}, local[2] = {1, 1}, sweep = 1;
-    if (group) {
-        local[0] = GROUP_ITEMS;
-        global[0] = GROUP_ITEMS * ceil_div(weight->n_rows, GROUP_COLUMNS);
-        global[1] = ceil_div(n_rows, GROUP_ROWS * variant->rows);
-        vs_launch_begin(&launch, context, &vs_source_gemm_group, variant->kernel,
-                        "-DVS_DTYPE=%d -DVS_ACTIVATION=%d -DVS_ROWS=%zu", (int)weight->dtype,
-                        activation, variant->rows);
-    } else if (index == ITEMS_8X4) {
-        local[0] = ITEMS_LINE;
-        global[0] = ceil_div(weight->n_rows, ITEMS_COLUMNS * ITEMS_LINE) * ITEMS_LINE;
-        global[1] = ceil_div(n_rows, variant->rows);
-        vs_launch_begin(&launch, context, &vs_source_gemm_items, variant->kernel,
-                        "-DVS_DTYPE=%d -DVS_ACTIVATION=%d", (int)weight->dtype, activation);
-    } else {
-        if (index != PLAIN) {
-            global[0] = ceil_div(weight->n_rows, variant->vectors * PANEL_VECTOR);
-            sweep = sweep_rows(context, variant, n_rows, global[0]);
-            global[1] = ceil_div(n_rows, sweep);
-        }
-        vs_launch_begin(&launch, context, &vs_source_gemm, variant->kernel,
-                        "-DVS_DTYPE=%d -DVS_ACTIVATION=%d "
-                        "-DVS_VECTORS=%zu -DVS_ROWS=%zu -DVS_SWEEP=%zu",
-                        (int)weight->dtype, activation, variant->vectors, variant->rows,
-                        variant->sweep);
-    }
-    vs_launch_span(&launch, out);
-    vs_launch_span(&launch, x);
-    vs_launch_buffer(&launch, weight->buffer);
-    vs_launch_size(&launch, weight->offset_bytes);
-    vs_launch_span(&launch, linear->bias);
-    vs_launch_span(&launch, linear->residual);
-    vs_launch_span(&launch, linear->gate);
-    vs_launch_size(&launch, linear->rows_per_gate);
-    vs_launch_int(&launch, (int)linear->epilogue);
-    vs_launch_int(&launch, linear->bias.buffer != NULL);
-    vs_launch_size(&launch, n_rows);
-    vs_launch_size(&launch, weight->n_rows);
-    vs_launch_size(&launch, weight->n_columns);
-    if (!group && index != ITEMS_8X4)
-        vs_launch_size(&launch, sweep);
-    vs_launch_bytes(&launch, linear_bytes(n_rows, linear));
-    VS_TRY(
-        vs_launch_run(&launch, 2, global, index == PLAIN ? NULL : local,
-                      2.0 * (double)n_rows * (double)weight->n_rows * (double)weight->n_columns));
+    VS_TRY(variants[index].run(&variants[index], context, out, x, n_rows, linear));
 fail:
     return status;
 }

@@ -36,6 +36,7 @@ VS_CHECK enum vs_status vs_linear_run(struct vs_context *context, struct vs_span
 const char *vs_linear_variant_name(size_t variant);
 bool vs_linear_variant_usable(const struct vs_context *context, size_t variant,
                               const struct vs_linear *linear);
+double vs_linear_variant_bound(size_t variant);
 uint64_t vs_linear_tuning_key(enum vs_dtype dtype, size_t n_rows, size_t n_outputs,
                               size_t n_columns);
 size_t vs_linear_variant_chosen(const struct vs_context *context, size_t n_rows,

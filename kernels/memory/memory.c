@@ -190,7 +190,7 @@ size_t vs_memory_update_variant_chosen(const struct vs_context *context,
 {
     const struct vs_device_info *device = vs_context_device(context);
     size_t tuned;
-    if (vs_choice_get(
+    if (vs_variant_recorded(
             context, vs_memory_update_tuning_key(update->n_rows, update->n_heads, update->head_dim),
             &tuned) &&
         vs_memory_update_variant_usable(context, tuned, update))
@@ -325,9 +325,9 @@ size_t vs_memory_read_variant_chosen(const struct vs_context *context,
                                      const struct vs_memory_read *read)
 {
     size_t tuned;
-    if (vs_choice_get(context,
-                      vs_memory_read_tuning_key(read->n_rows, read->n_heads, read->head_dim),
-                      &tuned) &&
+    if (vs_variant_recorded(context,
+                            vs_memory_read_tuning_key(read->n_rows, read->n_heads, read->head_dim),
+                            &tuned) &&
         vs_memory_read_variant_usable(context, tuned, read))
         return tuned;
     bool cpu = vs_context_device(context)->type == VS_DEVICE_CPU;

@@ -35,7 +35,7 @@ uint64_t vs_norm_tuning_key(size_t n_rows, size_t n_channels)
 size_t vs_norm_variant_chosen(const struct vs_context *context, size_t n_rows, size_t n_channels)
 {
     size_t tuned;
-    if (vs_choice_get(context, vs_norm_tuning_key(n_rows, n_channels), &tuned) &&
+    if (vs_variant_recorded(context, vs_norm_tuning_key(n_rows, n_channels), &tuned) &&
         vs_norm_variant_usable(context, tuned))
         return tuned;
     bool vectors = vs_context_vector_width(context) >= 4;

@@ -251,6 +251,7 @@ static void run(struct vs_trial *t, const struct vs_case *self)
                                               .job = &job,
                                               .variant_name = vs_linear_variant_name,
                                               .usable = usable,
+                                              .variant_bound = vs_linear_variant_bound,
                                               .n = n_out,
                                               .want = want,
                                               .exact = exact,

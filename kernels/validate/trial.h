@@ -80,6 +80,8 @@ struct vs_trial_op {
     const char *(*variant_name)(size_t); /* NULL: there is but one way */
     /* Whether a variant can serve the job; NULL: each can. One that can must not fail. */
     bool (*usable)(struct vs_trial *trial, const void *job, size_t variant);
+    /* What a variant keeps, see variant.h; NULL: each keeps the bits of the oracle. */
+    double (*variant_bound)(size_t variant);
     const float *initial;                /* content of the output before; NULL: NaN */
     size_t n;
     const float *want;   /* [n], by the oracle */
