@@ -203,7 +203,9 @@ static void apply(struct vs_context *context, const json_t *records)
 {
     for (size_t i = 0; i < json_array_size(records); i++) {
         const json_t *record = json_array_get(records, i);
-        if (host_tuning_is_current(record)) {
+        bool library = vs_tuning_is_of_library(text_of(record, "op")) &&
+                       host_tuning_precision(record) == VS_PRECISION_FAST;
+        if (library || host_tuning_is_current(record)) {
             enum vs_status ignored =
                 vs_tuning_set(context, text_of(record, "op"), text_of(record, "variant"),
                               host_tuning_precision(record));

@@ -6,7 +6,8 @@
  * "variant", "among", "against_rule", "flops", "gflops", "gbs"}]}; kernels/tuning.h says what a
  * record means. Those of fast precision have "precision": "fast" and stand beside the exact ones.
  * among is the number of variants that the operation had in that precision: a record from before
- * another joined is passed over. The user's own is
+ * another joined is passed over. A record {"op": "clblast:Xgemm", "variant": "GEMMK=0 KREG=1 ...",
+ * "precision": "fast"} gives CLBlast's kernel other parameters than CLBlast's own. The user's own is
  * $XDG_CONFIG_HOME/videossm-cl/tuning/FINGERPRINT.json (else ~/.config/...), one for each device,
  * driver and version of this program. */
 #ifndef VS_HOST_TUNING_H

@@ -12,6 +12,10 @@
 
 #include "cl/status.h"
 
+/* Whether it is a record of fast precision of another kind: "clblast:Xgemm" with, in place of a
+ * variant, the parameters of that kernel, as for vs_linear_clblast_set(). */
+bool vs_tuning_is_of_library(const char *op);
+
 /* Makes it the choice of a context; an older record of the same class is replaced.
  * VS_ERROR_USAGE: there is no such operation or variant, or it keeps less than that precision. */
 VS_CHECK enum vs_status vs_tuning_set(struct vs_context *context, const char *op,

@@ -3,6 +3,8 @@
  * check_tuning.c - a record decides which variant a class of shapes gets, and nothing else. */
 #include "tests/check_common.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -109,6 +111,63 @@ START_TEST(fast_records_leave_exact_alone)
 }
 END_TEST
 
+/* CLBlast computes with the parameters of a record: what no device could run is noticed. */
+START_TEST(parameters_reach_clblast)
+{
+    static const char fits[] = "GEMMK=0 KREG=1 KWG=32 KWI=2 MDIMA=16 MDIMC=16 MWG=64 NDIMB=16 "
+                               "NDIMC=16 NWG=64 SA=1 SB=1 STRM=0 STRN=0 VWM=2 VWN=2";
+    static const char *const bad[][2] = {
+        {"clblast:Xgemm", ""},
+        {"clblast:Xgemm", "GEMMK=0 KREG=1"},
+        {"clblast:Xgemv", "WGS1=64"},
+        {"clblast:", fits},
+        {"clblast:XgemmDirect", fits},
+        {"clblast:Xgemm", "GEMMK=0 KREG=1 KWG=32 KWI=2 MDIMA=16 MDIMC=16 MWG=0 NDIMB=16 NDIMC=16 "
+                          "NWG=64 SA=1 SB=1 STRM=0 STRN=0 VWM=2 VWN=2"},
+        {"clblast:Xgemm", "GEMMK=2 KREG=1 KWG=32 KWI=2 MDIMA=16 MDIMC=16 MWG=64 NDIMB=16 NDIMC=16 "
+                          "NWG=64 SA=1 SB=1 STRM=0 STRN=0 VWM=2 VWN=2"},
+        {"clblast:Xgemm", "GEMMK=0 KREG=1 KWG=-1 KWI=2 MDIMA=16 MDIMC=16 MWG=64 NDIMB=16 NDIMC=16 "
+                          "NWG=64 SA=1 SB=1 STRM=0 STRN=0 VWM=2 VWN=2"}};
+    static const char direct[] = "KWID=2 MDIMAD=8 MDIMCD=8 NDIMBD=8 NDIMCD=8 PADA=1 PADB=0 VWMD=1 "
+                                 "VWND=1 WGD=32";
+    enum { SIDE = 40 }; /* small enough for XgemmDirect */
+    size_t variant = 0;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        ck_assert_int_eq(vs_tuning_set(check_context, bad[i][0], bad[i][1], VS_PRECISION_FAST),
+                         VS_ERROR_USAGE);
+    ck_assert_int_eq(vs_tuning_set(check_context, "clblast:Xgemm", fits, VS_PRECISION_EXACT),
+                     VS_ERROR_USAGE);
+
+    const struct vs_bench_family *family;
+    struct vs_bench_shape shape;
+    struct vs_bench_op op;
+    char text[64];
+    snprintf(text, sizeof text, "linear:%dx%dx%d", SIDE, SIDE, SIDE);
+    vs_context_set_precision(check_context, VS_PRECISION_FAST);
+    check_ok(vs_bench_read(&family, &shape, text));
+    check_ok(vs_bench_open(&op, check_context, family, &shape));
+    while (strcmp(family->variant_name(variant), "clblast") != 0)
+        variant++;
+    float *exact = check_nans(op.n_out), *fast = check_nans(op.n_out);
+    check_ok(vs_bench_run(&op, 0, SIDE));
+    check_ok(vs_buffer_read(op.out.buffer, op.out.offset, exact, op.n_out * sizeof *exact));
+    check_ok(vs_tuning_set(check_context, "clblast:Xgemm", fits, VS_PRECISION_FAST));
+    check_ok(vs_tuning_set(check_context, "clblast:XgemmDirect", direct, VS_PRECISION_FAST));
+    check_ok(vs_bench_run(&op, variant, SIDE));
+    check_ok(vs_buffer_read(op.out.buffer, op.out.offset, fast, op.n_out * sizeof *fast));
+    for (size_t i = 0; i < op.n_out; i++)
+        ck_assert(fabsf(fast[i] - exact[i]) <= 0x1p-14f * (1 + fabsf(exact[i])));
+    /* Groups of 128 x 128 work-items. */
+    check_ok(vs_tuning_set(check_context, "clblast:XgemmDirect",
+                           "KWID=2 MDIMAD=128 MDIMCD=128 NDIMBD=128 NDIMCD=128 PADA=1 PADB=0 VWMD=1 "
+                           "VWND=1 WGD=128",
+                           VS_PRECISION_FAST));
+    ck_assert_int_eq(vs_bench_run(&op, variant, SIDE), VS_ERROR_RUNTIME);
+    vs_bench_close(&op);
+    free(exact), free(fast);
+}
+END_TEST
+
 START_TEST(unknown_records_are_refused)
 {
     static const char *const bad[][2] = {
@@ -141,6 +200,7 @@ static void add_tests(TCase *tests)
     tcase_add_loop_test(tests, records_decide, 0, sizeof shapes / sizeof *shapes);
     tcase_add_test(tests, what_is_not_usable_is_not_taken);
     tcase_add_test(tests, fast_records_leave_exact_alone);
+    tcase_add_test(tests, parameters_reach_clblast);
     tcase_add_test(tests, unknown_records_are_refused);
     tcase_add_test(tests, sizes_round_to_powers_of_two);
 }

@@ -45,6 +45,12 @@ VS_CHECK enum vs_status vs_linear_run_variant(struct vs_context *context, size_t
                                               struct vs_span out, struct vs_span x, size_t n_rows,
                                               const struct vs_linear *linear);
 
+/* From now on CLBlast computes on the device with these parameters of its kernel "Xgemm" (large
+ * sizes) or "XgemmDirect" (small ones), all of them: "GEMMK=0 KREG=1 KWG=32 ...". Holds for the
+ * process. VS_ERROR_USAGE: no such kernel, or a value that it cannot have. */
+VS_CHECK enum vs_status vs_linear_clblast_set(struct vs_context *context, const char *kernel,
+                                              const char *parameters);
+
 /* The oracle: the same in plain C. weight is float32 (already widened). Optional pointers NULL. */
 struct vs_linear_ref {
     const float *weight, *bias, *residual, *gate;

@@ -5,6 +5,10 @@
  *
  * CLBlast sums in an order of its own, so this serves fast precision alone. The queue is in order:
  * no call waits for another. HGEMM is left out, since it also sums in halves (kernels/NUMERICS.md). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "cl/launch.h"
 #include "cl/opencl.h"
 #include <clblast_c.h>
@@ -156,4 +160,63 @@ enum vs_status vs_linear_clblast(struct vs_context *context, struct vs_span out,
         VS_TRY(run_epilogue(context, out, p.y, n_rows, linear));
 fail:
     return status;
+}
+
+/* ---- Parameters --------------------------------------------------------------------------- */
+
+enum { MAX_PARAMETERS = 16, MAX_VALUE = 128 };
+
+/* What a kernel of CLBlast is made with; switches are 0 or 1. */
+static const struct {
+    const char *name;
+    const char *parameters[MAX_PARAMETERS + 1], *switches;
+} kernels[] = {
+    {"Xgemm",
+     {"GEMMK", "KREG", "KWG", "KWI", "MDIMA", "MDIMC", "MWG", "NDIMB", "NDIMC", "NWG", "SA", "SB",
+      "STRM", "STRN", "VWM", "VWN"},
+     " GEMMK SA SB STRM STRN "},
+    {"XgemmDirect",
+     {"KWID", "MDIMAD", "MDIMCD", "NDIMBD", "NDIMCD", "PADA", "PADB", "VWMD", "VWND", "WGD"},
+     " PADA PADB "},
+};
+enum { N_KERNELS = sizeof kernels / sizeof *kernels };
+
+/* A switch, or a power of two: CLBlast divides by it. */
+static bool read_value(size_t *value, const char *parameters, const char *name,
+                       const char *switches)
+{
+    char wanted[16], padded[512], *end;
+    snprintf(wanted, sizeof wanted, " %s=", name);
+    snprintf(padded, sizeof padded, " %s ", parameters);
+    const char *place = strstr(padded, wanted);
+    if (!place || place[strlen(wanted)] < '0' || place[strlen(wanted)] > '9')
+        return false;
+    unsigned long n = strtoul(place + strlen(wanted), &end, 10);
+    snprintf(wanted, sizeof wanted, " %s ", name);
+    *value = n;
+    return *end == ' ' &&
+           (strstr(switches, wanted) ? n <= 1 : n >= 1 && n <= MAX_VALUE && !(n & (n - 1)));
+}
+
+enum vs_status vs_linear_clblast_set(struct vs_context *context, const char *kernel,
+                                     const char *parameters)
+{
+    size_t values[MAX_PARAMETERS], i = 0, n = 0;
+    while (i < N_KERNELS && strcmp(kernels[i].name, kernel) != 0)
+        i++;
+    if (i == N_KERNELS)
+        return vs_fail(VS_ERROR_USAGE, "CLBlast's '%s' is no kernel that serves here", kernel);
+    const char *names[MAX_PARAMETERS];
+    for (; n < MAX_PARAMETERS && kernels[i].parameters[n]; n++) {
+        names[n] = kernels[i].parameters[n];
+        if (!read_value(&values[n], parameters, names[n], kernels[i].switches))
+            return vs_fail(VS_ERROR_USAGE, "CLBlast's %s: %s is missing or cannot be so", kernel,
+                           names[n]);
+    }
+    CLBlastStatusCode code = CLBlastOverrideParameters(context->device, kernel,
+                                                       CLBlastPrecisionSingle, n, names, values);
+    if (code != CLBlastSuccess)
+        return vs_fail(VS_ERROR_RUNTIME, "%s: CLBlast does not take parameters (its error %d)",
+                       vs_context_device(context)->name, (int)code);
+    return VS_OK;
 }
