@@ -25,6 +25,7 @@ import zipfile
 import numpy as np
 
 SLAB = 1 << 22  # elements made at a time
+ALIGNMENT = 64  # of a tensor in a torch archive
 WIDTH, FFN, FREQ, TEXT, PATCH = 1536, 8960, 256, 4096, (1, 2, 2)
 HEADS = 12
 TEXT_FFN, TEXT_HEADS, VOCABULARY, BUCKETS = 10240, 64, 256384, 32
@@ -234,6 +235,15 @@ Storage = collections.namedtuple("Storage", "kind key n")
 Tensor = collections.namedtuple("Tensor", "storage shape")
 
 
+ZIP64_BYTES = 20  # of a header's sizes in 64 bits
+
+
+def padding(at):
+    """A field "FB" behind which the data, which would begin at `at`, is aligned, as torch does it."""
+    n = -(at + 4) % ALIGNMENT
+    return b"FB" + n.to_bytes(2, "little") + b"Z" * n
+
+
 def write_torch(file, tensors, seed, dtype):
     torch, utils = torch_stand_ins()
     kind = {"f32": torch.FloatStorage, "bf16": torch.BFloat16Storage}[dtype]
@@ -262,7 +272,9 @@ def write_torch(file, tensors, seed, dtype):
         archive.writestr("archive/data.pkl", text.getvalue())
         archive.writestr("archive/byteorder", b"little")
         for i, (name, shape) in enumerate(tensors):
-            with archive.open(f"archive/data/{i}", "w", force_zip64=True) as entry:
+            info = zipfile.ZipInfo(f"archive/data/{i}")
+            info.extra = padding(archive.fp.tell() + 30 + len(info.filename) + ZIP64_BYTES)
+            with archive.open(info, "w", force_zip64=True) as entry:
                 for slab in slabs(seed, name, shape, dtype):
                     entry.write(slab)
         archive.writestr("archive/version", b"3\n")
