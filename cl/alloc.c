@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * alloc.c - host memory with checked sizes, a counter and injected faults. */
+ * alloc.c - host memory with checked sizes. */
 #include "cl/alloc.h"
 
 #include <stdarg.h>
@@ -9,45 +9,41 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config.h"
+#include "cl/fault.h"
 
-static atomic_size_t n_allocations;
+static atomic_size_t n_failed;
+
+size_t vs_alloc_failed(void)
+{
+    return atomic_load(&n_failed);
+}
 
 size_t vs_alloc_count(void)
 {
-    return atomic_load(&n_allocations);
-}
-
-bool vs_fault_due(void)
-{
-    size_t n = atomic_fetch_add(&n_allocations, 1) + 1;
-#ifdef VS_FAULT_INJECTION
-    const char *after = getenv("VS_FAIL_AFTER");
-    return after && n == strtoull(after, NULL, 10);
-#else
-    (void)n;
-    return false;
-#endif
+    return vs_fault_count(VS_FAULT_MEMORY);
 }
 
 static void *checked(void *memory, size_t n, size_t size)
 {
-    if (!memory)
+    if (!memory) {
         (void)vs_fail(VS_ERROR_MEMORY,
                       "out of memory: %zu elements of %zu bytes could not be allocated", n, size);
+        atomic_fetch_add(&n_failed, 1);
+    }
     return memory;
 }
 
 void *vs_alloc(size_t n, size_t size)
 {
-    bool fault = vs_fault_due();
+    bool fault = vs_fault_due(VS_FAULT_MEMORY);
     return checked(fault ? NULL : calloc(n ? n : 1, size ? size : 1), n, size);
 }
 
 void *vs_realloc(void *array, size_t n, size_t size)
 {
     size_t n_bytes;
-    bool possible = !vs_fault_due() && vs_mul_ok(n ? n : 1, size ? size : 1, &n_bytes);
+    bool possible = !vs_fault_due(VS_FAULT_MEMORY) &&
+                    vs_mul_ok(n ? n : 1, size ? size : 1, &n_bytes);
     return checked(possible ? realloc(array, n_bytes) : NULL, n, size);
 }
 

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * alloc.h - host memory: checked sizes, a count of allocations, and faults on demand.
+ * alloc.h - host memory: checked sizes, and a count of allocations.
  *
  * All of the library's host memory comes through here, so that a test can prove that the
- * denoising loop allocates nothing and that every failed allocation is survived
- * (VS_FAIL_AFTER=n in the environment of a build with --enable-fault-injection fails the n-th). */
+ * denoising loop allocates nothing and that every failed allocation is survived (cl/fault.h). */
 #ifndef VS_CL_ALLOC_H
 #define VS_CL_ALLOC_H
 
@@ -23,11 +22,12 @@ char *vs_strdup(const char *text);
 /* printf into fresh memory; NULL as vs_alloc(). */
 char *vs_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Allocations that failed so far. Not every function of jansson tells of one: who has it read or
+ * build something compares before and after. */
+size_t vs_alloc_failed(void);
+
 /* Allocations made so far, host and device together. */
 size_t vs_alloc_count(void);
-
-/* True when a fault is due here; device allocations and OpenCL calls ask too. */
-bool vs_fault_due(void);
 
 /* a * b, a + b in size_t; false on overflow. */
 static inline bool vs_mul_ok(size_t a, size_t b, size_t *out)

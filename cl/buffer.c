@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cl/alloc.h"
+#include "cl/fault.h"
 #include "cl/huge_pages.h"
 
 enum { PAGE_BYTES = 4096 };
@@ -69,7 +70,7 @@ static enum vs_status allocate(struct vs_buffer *buffer, cl_mem_flags flags, voi
     if (is_too_much(buffer))
         return no_memory(context, n_bytes, CL_INVALID_BUFFER_SIZE);
     cl_int error = CL_MEM_OBJECT_ALLOCATION_FAILURE;
-    if (!context->hollow && !vs_fault_due()) {
+    if (!context->hollow && !vs_fault_due(VS_FAULT_MEMORY)) {
         if (!buffer->mapped && vs_huge_pages_suit(context, n_bytes))
             buffer->memory =
                 vs_huge_buffer(context, flags & ~(cl_mem_flags)CL_MEM_COPY_HOST_PTR, host, n_bytes);

@@ -4,11 +4,11 @@
 #include "cl/launch.h"
 
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
+#include "cl/fault.h"
 #include "cl/opencl.h"
 
 void vs_launch_begin(struct vs_launch *launch, struct vs_context *context,
@@ -85,24 +85,6 @@ struct cut {
     double flops; /* of all steps */
 };
 
-/* Whether this launch is one of VS_FAIL_LAUNCH. */
-static bool is_to_fail(void)
-{
-    static atomic_ulong n_launches;
-    const char *list = getenv("VS_FAIL_LAUNCH");
-    if (!list)
-        return false;
-    unsigned long n = atomic_fetch_add(&n_launches, 1) + 1;
-    while (*list) {
-        char *end;
-        unsigned long first = strtoul(list, &end, 10);
-        if (n == first || (*end == '-' && n > first))
-            return true;
-        list = *end ? end + 1 : end;
-    }
-    return false;
-}
-
 static enum vs_status enqueue(const struct vs_launch *launch, const struct cut *cut, size_t first,
                               size_t n)
 {
@@ -115,7 +97,7 @@ static enum vs_status enqueue(const struct vs_launch *launch, const struct cut *
         size[i] = cut->global[i];
     offset[last] = first * step;
     size[last] = n * step;
-    cl_int error = is_to_fail() ? CL_OUT_OF_RESOURCES
+    cl_int error = vs_fault_due(VS_FAULT_LAUNCH) ? CL_OUT_OF_RESOURCES
                                 : clEnqueueNDRangeKernel(context->queue, launch->kernel->kernel,
                                                          cut->n_dims, first ? offset : NULL, size,
                                                          cut->local, 0, NULL,

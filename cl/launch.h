@@ -11,10 +11,7 @@
  * The first fault is kept and returned by vs_launch_run(). A launch too long for a display's
  * watchdog is split along its last dimension through the global offset, so kernels must find
  * their place with get_global_id(), never with get_group_id() or get_global_size() of that
- * dimension. Results do not depend on the split.
- *
- * For tests, VS_FAIL_LAUNCH=100,200 in the environment has those launches of the process fail, as
- * counted from 1; 100- is that one and all after it. */
+ * dimension. Results do not depend on the split. */
 #ifndef VS_CL_LAUNCH_H
 #define VS_CL_LAUNCH_H
 

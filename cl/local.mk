@@ -8,6 +8,7 @@ cl_libcl_la_SOURCES = \
 	cl/context.c cl/context.h \
 	cl/device.c cl/device.h \
 	cl/disk_cache.c cl/disk_cache.h \
+	cl/fault.c cl/fault.h \
 	cl/huge_pages.c cl/huge_pages.h \
 	cl/kernel_dir.c cl/kernel_dir.h \
 	cl/launch.c cl/launch.h \

@@ -11,7 +11,40 @@
 #include <CL/cl.h>
 
 #include "cl/context.h"
+#include "cl/fault.h"
 #include "cl/scratch.h"
+
+/* Calls that can fail do so when a test wants it. What they make is the result where the last
+ * argument tells of the fault. */
+#define VS_CALL(call, ...)                                                                        \
+    (vs_fault_due(VS_FAULT_OPENCL) ? CL_OUT_OF_RESOURCES : call(__VA_ARGS__))
+#define VS_MAKE(error, call, ...)                                                                 \
+    (vs_fault_due(VS_FAULT_OPENCL) ? (*(error) = CL_OUT_OF_RESOURCES, NULL) : call(__VA_ARGS__))
+#define clBuildProgram(...) VS_CALL(clBuildProgram, __VA_ARGS__)
+#define clCreateBuffer(a, b, c, d, e) VS_MAKE(e, clCreateBuffer, a, b, c, d, e)
+#define clCreateCommandQueue(a, b, c, d) VS_MAKE(d, clCreateCommandQueue, a, b, c, d)
+#define clCreateContext(a, b, c, d, e, f) VS_MAKE(f, clCreateContext, a, b, c, d, e, f)
+#define clCreateKernel(a, b, c) VS_MAKE(c, clCreateKernel, a, b, c)
+#define clCreateProgramWithBinary(a, b, c, d, e, f, g)                                            \
+    VS_MAKE(g, clCreateProgramWithBinary, a, b, c, d, e, f, g)
+#define clCreateProgramWithSource(a, b, c, d, e)                                                  \
+    VS_MAKE(e, clCreateProgramWithSource, a, b, c, d, e)
+#define clEnqueueBarrierWithWaitList(...) VS_CALL(clEnqueueBarrierWithWaitList, __VA_ARGS__)
+#define clEnqueueCopyBuffer(...) VS_CALL(clEnqueueCopyBuffer, __VA_ARGS__)
+#define clEnqueueFillBuffer(...) VS_CALL(clEnqueueFillBuffer, __VA_ARGS__)
+#define clEnqueueMarkerWithWaitList(...) VS_CALL(clEnqueueMarkerWithWaitList, __VA_ARGS__)
+#define clEnqueueNDRangeKernel(...) VS_CALL(clEnqueueNDRangeKernel, __VA_ARGS__)
+#define clEnqueueReadBuffer(...) VS_CALL(clEnqueueReadBuffer, __VA_ARGS__)
+#define clEnqueueWriteBuffer(...) VS_CALL(clEnqueueWriteBuffer, __VA_ARGS__)
+#define clFinish(...) VS_CALL(clFinish, __VA_ARGS__)
+#define clFlush(...) VS_CALL(clFlush, __VA_ARGS__)
+#define clGetEventProfilingInfo(...) VS_CALL(clGetEventProfilingInfo, __VA_ARGS__)
+#define clGetProgramBuildInfo(...) VS_CALL(clGetProgramBuildInfo, __VA_ARGS__)
+#define clGetProgramInfo(...) VS_CALL(clGetProgramInfo, __VA_ARGS__)
+#define clSetKernelArg(...) VS_CALL(clSetKernelArg, __VA_ARGS__)
+#define clSetMemObjectDestructorCallback(...)                                                     \
+    VS_CALL(clSetMemObjectDestructorCallback, __VA_ARGS__)
+#define clWaitForEvents(...) VS_CALL(clWaitForEvents, __VA_ARGS__)
 
 /* Symbolic name of an OpenCL error, e.g. "CL_OUT_OF_RESOURCES". */
 const char *vs_cl_error_name(cl_int error);

@@ -167,11 +167,12 @@ enum vs_status host_kept_store(const struct host_kept *kept)
 {
     enum vs_status status = VS_OK;
     struct host_draft draft = {.fd = -1, .slot = -1};
+    size_t n_failed = vs_alloc_failed();
     json_t *record = record_of(kept);
     char *text = record ? json_dumps(record, JSON_INDENT(2)) : NULL;
     char *path = vs_format("%s/run.json", kept->dir);
     json_decref(record);
-    if (!text || !path) {
+    if (!text || !path || vs_alloc_failed() != n_failed) {
         status = vs_fail(VS_ERROR_MEMORY, "out of memory for the record of a run");
         goto fail;
     }
@@ -250,9 +251,11 @@ static enum vs_status read_record(struct host_kept *kept, const json_t *root, co
     VS_TRY(read_model(kept, json_object_get(root, "model"), path));
     VS_TRY(read_paths(&kept->outputs, outputs, "outputs", path));
     item = json_object_get(root, "settings");
-    settings = json_is_object(item) ? json_dumps(item, JSON_COMPACT) : NULL;
-    if (!settings)
+    if (!json_is_object(item))
         return wrong(path, "settings");
+    settings = json_dumps(item, JSON_COMPACT);
+    if (!settings)
+        return vs_fail(VS_ERROR_MEMORY, "out of memory for the record of a run");
     VS_TRY(host_settings_parse(&kept->settings, settings, path));
 fail:
     free(settings);
@@ -376,7 +379,12 @@ enum vs_status host_kept_open(struct host_kept **out, const char *dir)
     if (status == VS_ERROR_USAGE)
         (void)vs_fail_in(status, "'%s' holds no run that was kept with --keep", dir);
     VS_TRY(status);
+    size_t n_failed = vs_alloc_failed();
     root = json_loadb(text, n_bytes, JSON_REJECT_DUPLICATES, &error);
+    if (!root && vs_alloc_failed() != n_failed) {
+        status = VS_ERROR_MEMORY;
+        goto fail;
+    }
     if (!root) {
         status = vs_fail(VS_ERROR_USAGE, "%s: line %d, column %d: %s", path, error.line,
                          error.column, error.text);

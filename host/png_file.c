@@ -40,6 +40,34 @@ static void on_warning(png_structp png, png_const_charp message)
     (void)message;
 }
 
+/* libpng's memory is the program's own: it is counted, and can fail in tests. */
+static png_voidp allocate(png_structp png, png_alloc_size_t n_bytes)
+{
+    void *memory = vs_alloc(n_bytes, 1);
+    struct fault *fault = png_get_error_ptr(png);
+    if (!memory && fault)
+        fault->status = VS_ERROR_MEMORY;
+    return memory;
+}
+
+static void release(png_structp png, png_voidp memory)
+{
+    (void)png;
+    free(memory);
+}
+
+static png_structp create_writer(struct fault *fault)
+{
+    return png_create_write_struct_2(PNG_LIBPNG_VER_STRING, fault, on_error, on_warning, NULL,
+                                     allocate, release);
+}
+
+static png_structp create_reader(struct fault *fault)
+{
+    return png_create_read_struct_2(PNG_LIBPNG_VER_STRING, fault, on_error, on_warning, NULL,
+                                    allocate, release);
+}
+
 static void append(png_structp png, png_bytep data, size_t n)
 {
     struct host_bytes *bytes = png_get_io_ptr(png);
@@ -105,7 +133,7 @@ enum vs_status host_png_encode(struct host_bytes *bytes, const uint8_t *rgb, siz
         chunks[i].itxt_length = ascii ? 0 : strlen(texts[i].value);
     }
     bytes->n = 0;
-    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &fault, on_error, on_warning);
+    png_structp png = create_writer(&fault);
     png_infop info = png ? png_create_info_struct(png) : NULL;
     if (!info) {
         png_destroy_write_struct(&png, NULL);
@@ -152,7 +180,7 @@ enum vs_status host_png_text(char **value, const uint8_t *data, size_t n_bytes, 
     struct fault fault = {.status = VS_ERROR_USAGE};
     struct source source = {data, n_bytes, 0};
     *value = NULL;
-    png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &fault, on_error, on_warning);
+    png_structp png = create_reader(&fault);
     png_infop info = png ? png_create_info_struct(png) : NULL;
     if (!info) {
         png_destroy_read_struct(&png, NULL, NULL);
@@ -212,7 +240,7 @@ static enum vs_status read_file(struct host_picture *picture, char **value, cons
                                 const char *path, FILE *file)
 {
     struct fault fault = {.status = VS_ERROR_USAGE};
-    png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &fault, on_error, on_warning);
+    png_structp png = create_reader(&fault);
     png_infop info = png ? png_create_info_struct(png) : NULL;
     if (!info) {
         png_destroy_read_struct(&png, NULL, NULL);

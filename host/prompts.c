@@ -121,9 +121,12 @@ enum vs_status host_prompts_load(struct host_prompts *prompts, const char *path)
     if (status != VS_OK)
         return status;
     json_error_t error;
+    size_t n_failed = vs_alloc_failed();
     json_t *root = json_loadb(text, n_bytes, JSON_REJECT_DUPLICATES, &error);
     if (root)
         status = read_script(prompts, root, path);
+    else if (vs_alloc_failed() != n_failed)
+        status = VS_ERROR_MEMORY;
     else
         status = vs_fail(VS_ERROR_USAGE, "%s: line %d, column %d: %s", path, error.line,
                          error.column, error.text);

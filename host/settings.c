@@ -137,6 +137,7 @@ char *host_settings_json(const struct host_settings *settings)
 {
     char seed[24];
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)settings->seed);
+    size_t n_failed = vs_alloc_failed();
     int digits = digits_needed(settings->fps), needed = digits_needed(settings->seconds);
     digits = needed > digits ? needed : digits;
     json_t *prompts = prompts_json(&settings->prompts, &digits);
@@ -161,6 +162,11 @@ char *host_settings_json(const struct host_settings *settings)
     char *text = root ? json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENSURE_ASCII |
                                              JSON_REAL_PRECISION((size_t)digits))
                       : NULL;
+    /* A list that did not grow is no record either. */
+    if (vs_alloc_failed() != n_failed) {
+        free(text);
+        text = NULL;
+    }
     if (!text)
         (void)vs_fail(VS_ERROR_MEMORY, "out of memory for the settings' record");
     json_decref(root);
@@ -342,8 +348,13 @@ enum vs_status host_settings_parse(struct host_settings *settings, const char *j
     unsigned memory = 0, noise = 0, kv = 0, precision = 0;
     size_t format;
     *settings = (struct host_settings){0};
+    size_t n_failed = vs_alloc_failed();
     json_t *root = json_loads(json, JSON_REJECT_DUPLICATES, &error);
     struct reader reader = {root, name};
+    if (!root && vs_alloc_failed() != n_failed) {
+        status = VS_ERROR_MEMORY;
+        goto fail;
+    }
     if (!json_is_object(root)) {
         status = vs_fail(VS_ERROR_USAGE, "'%s': its settings are no JSON object: %s", name,
                          root ? "another value" : error.text);

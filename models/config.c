@@ -186,7 +186,10 @@ enum vs_status vs_config_parse(struct vs_config *config, const char *text, size_
                                const char *name)
 {
     json_error_t error;
+    size_t n_failed = vs_alloc_failed();
     json_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, &error);
+    if (!root && vs_alloc_failed() != n_failed)
+        return VS_ERROR_MEMORY;
     if (!root)
         return vs_fail(VS_ERROR_MODEL, "%s: not valid JSON at offset %d (line %d): %s", name,
                        error.position, error.line, error.text);

@@ -217,8 +217,7 @@ enum vs_status vs_run_plan(struct vs_run_plan *plan, struct vs_context *context,
     vs_context_forget_peak(context);
     VS_TRY(vs_profile_begin(context));
     status = vs_generator_create(&g, context, model, &dry);
-    VS_TRY(planner.status);
-    VS_TRY(status);
+    VS_TRY(planner.status != VS_OK ? planner.status : status);
     plan->video = g->info;
     end_stage(&plan->making, plan, context);
     plan->host_bytes = host_bytes(g);

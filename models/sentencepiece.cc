@@ -2,7 +2,8 @@
  *
  * sentencepiece.cc - the project's only C++: libsentencepiece has no C interface. */
 extern "C" {
-#include "cl/alloc.h"
+#include "cl/fault.h"
+#include "cl/status.h"
 }
 #include "models/sentencepiece.h"
 
@@ -36,7 +37,7 @@ vs_status vs_spm_create(vs_spm **spm, const void *data, size_t n)
 {
     *spm = nullptr;
     return guarded(VS_ERROR_MODEL, [&] {
-        if (vs_fault_due())
+        if (vs_fault_due(VS_FAULT_MEMORY))
             throw std::bad_alloc();
         std::unique_ptr<vs_spm> made(new vs_spm);
         auto status = made->processor.LoadFromSerializedProto(

@@ -47,7 +47,7 @@ static char *make_header(const struct vs_state_tensor *tensors, size_t n_tensors
 {
     const size_t digest_shape[] = {DIGEST_BYTES};
     json_t *header = json_object(), *metadata = json_object();
-    size_t offset = 0;
+    size_t offset = 0, n_failed = vs_alloc_failed();
     int faults = 0;
     for (size_t i = 0; i < n_fields; i++)
         faults |= json_object_set_new(metadata, fields[i].key, json_string(fields[i].value));
@@ -62,6 +62,10 @@ static char *make_header(const struct vs_state_tensor *tensors, size_t n_tensors
     faults |= add_entry(header, digest_name, VS_U8, 1, digest_shape, offset, DIGEST_BYTES);
     char *dumped = faults ? NULL : json_dumps(header, JSON_COMPACT | JSON_ENSURE_ASCII);
     json_decref(header);
+    if (vs_alloc_failed() != n_failed) {
+        free(dumped);
+        return NULL;
+    }
     char *padded = dumped ? vs_format("%s%*s", dumped, (int)(-strlen(dumped) % 8), "") : NULL;
     free(dumped);
     return padded;

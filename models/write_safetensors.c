@@ -39,6 +39,7 @@ enum vs_status vs_safetensors_write(struct vs_conversion *conversion, size_t i,
     size_t first = conversion->first[i], end = conversion->first[i + 1];
     uint64_t at = 0;
     bool made = true;
+    size_t n_failed = vs_alloc_failed();
     json_t *root = json_object();
     made = json_object_set_new(root, "__metadata__", metadata_json(conversion)) == 0;
     for (size_t t = first; t < end; t++) {
@@ -48,8 +49,10 @@ enum vs_status vs_safetensors_write(struct vs_conversion *conversion, size_t i,
     }
     char *text = made ? json_dumps(root, JSON_COMPACT) : NULL;
     json_decref(root);
-    if (!text)
+    if (!text || vs_alloc_failed() != n_failed) {
+        free(text);
         return vs_fail(VS_ERROR_MEMORY, "out of memory for a safetensors header");
+    }
     size_t n_text = strlen(text), n = n_text + 8;
     n = (n + HEADER_ALIGNMENT - 1) / HEADER_ALIGNMENT * HEADER_ALIGNMENT - 8;
     vs_table_number(&table, n, 8);

@@ -251,6 +251,25 @@ check-long-damage: videossm-cl$(EXEEXT) tests/check_damage$(EXEEXT)
 check-long: check-long-damage
 .PHONY: check-long-damage
 
+# faults of memory and of OpenCL
+dist_check_SCRIPTS += tests/cli-faults.sh
+TESTS += tests/cli-faults.sh
+check-long-faults: videossm-cl$(EXEEXT)
+	srcdir=$(srcdir) sh $(srcdir)/tests/cli-faults.sh long
+check-long: check-long-faults
+.PHONY: check-long-faults
+
+# processes that share a cache; memory errors
+dist_check_SCRIPTS += tests/cli-cache.sh tests/cli-valgrind.sh
+TESTS += tests/cli-cache.sh
+EXTRA_DIST += tests/valgrind.supp
+check-long-cache: videossm-cl$(EXEEXT)
+	srcdir=$(srcdir) sh $(srcdir)/tests/cli-cache.sh long
+check-long-valgrind: videossm-cl$(EXEEXT)
+	srcdir=$(srcdir) sh $(srcdir)/tests/cli-valgrind.sh
+check-long: check-long-cache check-long-valgrind
+.PHONY: check-long-cache check-long-valgrind
+
 # fuzz targets: model files and prompts; tests/fuzz/run.sh runs them
 if FUZZING
 noinst_PROGRAMS += tests/fuzz/fuzz_safetensors tests/fuzz/fuzz_gguf tests/fuzz/fuzz_torch \
