@@ -134,6 +134,8 @@ rows() {
             else if (runtime == "rusticl" && ($2 ~ /_tile$/ || /^norm.norm.cl/ || $2 == "rope_row" ||
                                               /VS_TOKENS=6$/))
                 print "LEFT OUT: " runtime " " $0 " (made of vectors; minutes to compile)"
+            else if (runtime == "oclgrind" && $2 == "linear_epilogue")
+                print "LEFT OUT: " runtime " " $0 " (follows CLBlast, too much to interpret)"
             else if (runtime == "oclgrind" && (/^conv.*VS_LANES=16/ ||
                                                /memory_update_group.*VS_HEAD_DIM=128$/))
                 print "LEFT OUT: " runtime " " $0 " (too large to interpret; smaller ones are run)"
