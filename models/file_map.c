@@ -99,6 +99,7 @@ enum vs_status vs_file_map_open(struct vs_file_map **map, const char *path)
     size_t size = 0;
     void *data = MAP_FAILED;
 
+    *map = NULL;
     VS_TRY(open_regular(&fd, &size, path));
     data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (data == MAP_FAILED) {

@@ -16,7 +16,7 @@
 
 static enum vs_status hash_file(struct vs_sha256 *hash, const char *path)
 {
-    struct vs_file_map *map;
+    struct vs_file_map *map = NULL;
     enum vs_status status = vs_file_map_open(&map, path);
     if (status == VS_OK)
         vs_sha256_update(hash, map->data, map->size);
