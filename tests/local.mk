@@ -270,10 +270,12 @@ check-long-valgrind: videossm-cl$(EXEEXT)
 check-long: check-long-cache check-long-valgrind
 .PHONY: check-long-cache check-long-valgrind
 
-# fuzz targets: model files and prompts; tests/fuzz/run.sh runs them
+# fuzz targets: model files, conversions, LoRA, states, prompts; tests/fuzz/run.sh runs them
 if FUZZING
 noinst_PROGRAMS += tests/fuzz/fuzz_safetensors tests/fuzz/fuzz_gguf tests/fuzz/fuzz_torch \
-	tests/fuzz/fuzz_spiece tests/fuzz/fuzz_clean tests/fuzz/fuzz_config tests/fuzz/make_seeds
+	tests/fuzz/fuzz_spiece tests/fuzz/fuzz_clean tests/fuzz/fuzz_config \
+	tests/fuzz/fuzz_convert tests/fuzz/fuzz_lora tests/fuzz/fuzz_state tests/fuzz/fuzz_script \
+	tests/fuzz/make_seeds
 fuzz_ldflags = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_safetensors_SOURCES = tests/fuzz/fuzz_safetensors.c tests/fuzz/fuzz_weights.h
 nodist_EXTRA_tests_fuzz_fuzz_safetensors_SOURCES = force_cxx_link.cc
@@ -299,6 +301,22 @@ tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz_config.c
 nodist_EXTRA_tests_fuzz_fuzz_config_SOURCES = force_cxx_link.cc
 tests_fuzz_fuzz_config_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_config_LDADD = models/libmodels.la
+tests_fuzz_fuzz_convert_SOURCES = tests/fuzz/fuzz_convert.c $(file_builder)
+nodist_EXTRA_tests_fuzz_fuzz_convert_SOURCES = force_cxx_link.cc
+tests_fuzz_fuzz_convert_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_convert_LDADD = models/libmodels.la
+tests_fuzz_fuzz_lora_SOURCES = tests/fuzz/fuzz_lora.c tests/fuzz/fuzz_file.h $(file_builder)
+nodist_EXTRA_tests_fuzz_fuzz_lora_SOURCES = force_cxx_link.cc
+tests_fuzz_fuzz_lora_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_lora_LDADD = models/libmodels.la
+tests_fuzz_fuzz_state_SOURCES = tests/fuzz/fuzz_state.c tests/fuzz/fuzz_file.h
+nodist_EXTRA_tests_fuzz_fuzz_state_SOURCES = force_cxx_link.cc
+tests_fuzz_fuzz_state_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_state_LDADD = models/libmodels.la
+tests_fuzz_fuzz_script_SOURCES = tests/fuzz/fuzz_script.c tests/fuzz/fuzz_file.h
+nodist_EXTRA_tests_fuzz_fuzz_script_SOURCES = force_cxx_link.cc
+tests_fuzz_fuzz_script_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_script_LDADD = host/libhost.la
 tests_fuzz_make_seeds_SOURCES = tests/fuzz/make_seeds.c $(file_builder)
 endif
 EXTRA_DIST += tests/fuzz/run.sh tests/fuzz/corpus

@@ -135,6 +135,84 @@ static void text_seeds(void)
         "config", "short");
 }
 
+/* Three bytes behind a file say what it is converted to. */
+static void convert_seed(struct bytes *file, const char *options, const char *name)
+{
+    bytes_put(file, options, 3);
+    save(file, "convert", name);
+}
+
+static void convert_seeds(void)
+{
+    static const char small[] =
+        "{\"patch_embedding.weight\":{\"dtype\":\"F32\",\"shape\":[1,2,1,2,2],\"data_offsets\":"
+        "[0,32]},\"blocks.0.self_attn.q.weight\":{\"dtype\":\"F16\",\"shape\":[2,32],"
+        "\"data_offsets\":[32,160]},\"blocks.0.ffn.0.weight\":{\"dtype\":\"BF16\",\"shape\":[1,256],"
+        "\"data_offsets\":[160,672]},\"empty\":{\"dtype\":\"I64\",\"shape\":[0,4],"
+        "\"data_offsets\":[672,672]}}";
+    static const char *const options[] = {"\0\5\2", "\1\5\2", "\2\5\0", "\2\3\0", "\2\4\0",
+                                          "\0\1\1", "\1\2\0"};
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+        struct bytes b = {0};
+        char name[16];
+        safetensors_build(&b, small, 672);
+        snprintf(name, sizeof name, "%zu", i);
+        convert_seed(&b, options[i], name);
+    }
+}
+
+static void lora_seeds(void)
+{
+    struct bytes b = {0};
+    safetensors_build(&b,
+                      "{\"diffusion_model.blocks.0.self_attn.q.lora_down.weight\":{\"dtype\":\"F32\","
+                      "\"shape\":[2,4],\"data_offsets\":[0,32]},"
+                      "\"diffusion_model.blocks.0.self_attn.q.lora_up.weight\":{\"dtype\":\"BF16\","
+                      "\"shape\":[6,2],\"data_offsets\":[32,56]},"
+                      "\"diffusion_model.blocks.0.self_attn.q.alpha\":{\"dtype\":\"F32\",\"shape\":[],"
+                      "\"data_offsets\":[56,60]}}",
+                      60);
+    save(&b, "lora", "comfyui");
+    safetensors_build(&b,
+                      "{\"lora_unet_blocks_0_ffn_0.lora_down.weight\":{\"dtype\":\"F16\","
+                      "\"shape\":[1,4],\"data_offsets\":[0,8]},"
+                      "\"lora_unet_blocks_0_ffn_0.lora_up.weight\":{\"dtype\":\"F16\","
+                      "\"shape\":[6,1],\"data_offsets\":[8,20]}}",
+                      20);
+    save(&b, "lora", "kohya");
+    safetensors_build(&b,
+                      "{\"diffusion_model.blocks.0.self_attn.q.diff\":{\"dtype\":\"F32\","
+                      "\"shape\":[6,4],\"data_offsets\":[0,96]},"
+                      "\"diffusion_model.blocks.0.self_attn.q.diff_b\":{\"dtype\":\"F32\","
+                      "\"shape\":[6],\"data_offsets\":[96,120]}}",
+                      120);
+    save(&b, "lora", "full");
+}
+
+static void state_seeds(void)
+{
+    struct bytes b = {0};
+    safetensors_build(&b,
+                      "{\"__metadata__\":{\"kind\":\"videossm-cl state 1\",\"label\":\"a run\","
+                      "\"chunks\":\"3\"},\"latents\":{\"dtype\":\"F32\",\"shape\":[2,3],"
+                      "\"data_offsets\":[0,24]},\"sha256\":{\"dtype\":\"U8\",\"shape\":[64],"
+                      "\"data_offsets\":[24,88]}}",
+                      88);
+    save(&b, "state", "latents");
+}
+
+static void script_seeds(void)
+{
+    save_text("[{\"at\":0,\"prompt\":\"fox\"},{\"at\":1.5,\"prompt\":\"\\u00e9\"}]", "script", "list");
+    save_text("{\"prompts\":[{\"at\":0,\"prompt\":\"fox\"}]}", "script", "object");
+    save_text("{\"format\":1,\"width\":32,\"height\":48,\"fps\":16.0,\"seconds\":0.5,\"seed\":\"7\","
+              "\"memory\":\"hybrid\",\"noise\":\"philox\",\"kv\":\"f32\",\"window\":9,\"sink\":3,"
+              "\"horizon\":12,\"steps\":4,\"model\":\"00\",\"version\":\"0.1.0\",\"loras\":[{\"name\":"
+              "\"a\",\"scale\":0.5,\"fingerprint\":\"00\"}],\"prompts\":[{\"at\":0,\"prompt\":"
+              "\"fox\"}]}",
+              "script", "settings");
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -147,5 +225,9 @@ int main(int argc, char **argv)
     gguf_seeds();
     torch_seeds();
     text_seeds();
+    convert_seeds();
+    lora_seeds();
+    state_seeds();
+    script_seeds();
     return 0;
 }
