@@ -42,7 +42,8 @@ models_libmodels_la_SOURCES += \
 models_libmodels_la_SOURCES += \
 	models/vae.c models/vae.h \
 	models/vae_chain.c models/vae_chain.h \
-	models/vae_blocks.c models/vae_blocks.h
+	models/vae_blocks.c models/vae_blocks.h models/vae_steps.h \
+	models/vae_bands.c models/vae_bands.h
 
 # transformer, cache, and the loop over chunks
 models_libmodels_la_SOURCES += \

@@ -14,8 +14,9 @@
 #include "cl/alloc.h"
 #include "kernels/attention/attention.h"
 #include "kernels/norm/norm.h"
+#include "models/vae_steps.h"
 
-enum { PAST = 2 }; /* frames of history of a kernel three frames long */
+enum { PAST = VS_VAE_PAST };
 
 /* ---- Tensors ------------------------------------------------------------------------------ */
 
@@ -67,10 +68,7 @@ static size_t list_parts(struct part parts[MAX_PARTS], const struct vs_vae_layou
     return n;
 }
 
-/* Index of a convolution in weight[] and bias[]. */
-enum { RES_FIRST, RES_SECOND, RES_SHORTCUT };
-enum { ATTENTION_QKV, ATTENTION_PROJ };
-enum { RESAMPLE, TIME };
+enum { ATTENTION_QKV, ATTENTION_PROJ }; /* as in vae_steps.h */
 
 static enum vs_status find(const struct vs_tensor **tensor, const struct vs_weights *weights,
                            const struct vs_vae_layout *layout, const char *name,
@@ -277,41 +275,32 @@ fail:
     return status;
 }
 
-static enum vs_status copy_floats(struct vs_span to, struct vs_span from, size_t n)
+enum vs_status vs_vae_copy(struct vs_span to, struct vs_span from, size_t n)
 {
     return vs_buffer_copy(to.buffer, to.offset * sizeof(float), from.buffer,
                           from.offset * sizeof(float), n * sizeof(float));
 }
 
-/* The span n floats further on. */
-static struct vs_span advance(struct vs_span span, size_t n)
-{
-    span.offset += n;
-    return span;
-}
-
-/* Keeps the last two frames of what a convolution has read, history included. */
-static enum vs_status remember(struct vs_vae_state *state, size_t which, bool begun,
+enum vs_status vs_vae_remember(struct vs_vae_state *state, size_t which, bool begun,
                                struct vs_span x, size_t n_frames)
 {
     enum vs_status status = VS_OK;
     const struct vs_span past = vs_span_of(state->past[which]);
     size_t frame = state->past_frame[which];
     if (n_frames >= PAST)
-        return copy_floats(past, advance(x, (n_frames - PAST) * frame), PAST * frame);
+        return vs_vae_copy(past, vs_advance(x, (n_frames - PAST) * frame), PAST * frame);
     if (begun)
-        VS_TRY(copy_floats(past, advance(past, frame), frame));
+        VS_TRY(vs_vae_copy(past, vs_advance(past, frame), frame));
     else
         VS_TRY(vs_buffer_zero(past.buffer, 0, frame * sizeof(float)));
-    VS_TRY(copy_floats(advance(past, frame), x, frame));
+    VS_TRY(vs_vae_copy(vs_advance(past, frame), x, frame));
 fail:
     return status;
 }
 
 /* ---- Steps -------------------------------------------------------------------------------- */
 
-/* A convolution of the block that keeps rows and columns; history is set by the caller. */
-static struct vs_conv same_size(const struct vs_vae_block *block, size_t which, size_t n_frames,
+struct vs_conv vs_vae_same_size(const struct vs_vae_block *block, size_t which, size_t n_frames,
                                 size_t height, size_t width)
 {
     const struct vs_conv_weight *weight = &block->weight[which];
@@ -334,7 +323,7 @@ static enum vs_status causal_conv(const struct vs_vae_block *block, struct vs_va
                                   size_t n_frames, struct vs_span residual)
 {
     enum vs_status status = VS_OK;
-    struct vs_conv conv = same_size(block, which, n_frames, state->height, state->width);
+    struct vs_conv conv = vs_vae_same_size(block, which, n_frames, state->height, state->width);
     bool causal = conv.weight->kernel[0] > 1;
     conv.residual = residual;
     if (causal) {
@@ -344,14 +333,14 @@ static enum vs_status causal_conv(const struct vs_vae_block *block, struct vs_va
     }
     VS_TRY(vs_conv_run(block->context, out, x, &conv));
     if (causal)
-        VS_TRY(remember(state, which, state->begun, x, n_frames));
+        VS_TRY(vs_vae_remember(state, which, state->begun, x, n_frames));
 fail:
     return status;
 }
 
 static const struct vs_span none;
 
-static enum vs_status norm_silu(const struct vs_vae_block *block, size_t which, struct vs_span out,
+enum vs_status vs_vae_norm_silu(const struct vs_vae_block *block, size_t which, struct vs_span out,
                                 struct vs_span x, size_t n_pixels, size_t n_channels)
 {
     return vs_channel_norm_run(block->context, out, x, vs_span_of(block->gamma[which]), n_pixels,
@@ -366,16 +355,16 @@ static enum vs_status run_res(const struct vs_vae_block *block, struct vs_vae_st
     const struct vs_vae_layout *layout = &block->layout;
     size_t n_pixels = n_frames * state->height * state->width;
     struct vs_span residual = x;
-    VS_TRY(norm_silu(block, 0, a, x, n_pixels, layout->n_in));
-    VS_TRY(causal_conv(block, state, RES_FIRST, b, a, n_frames, none));
-    VS_TRY(norm_silu(block, 1, b, b, n_pixels, layout->n_out));
-    if (block->weight[RES_SHORTCUT].buffer) {
+    VS_TRY(vs_vae_norm_silu(block, 0, a, x, n_pixels, layout->n_in));
+    VS_TRY(causal_conv(block, state, VS_RES_FIRST, b, a, n_frames, none));
+    VS_TRY(vs_vae_norm_silu(block, 1, b, b, n_pixels, layout->n_out));
+    if (block->weight[VS_RES_SHORTCUT].buffer) {
         struct vs_conv shortcut =
-            same_size(block, RES_SHORTCUT, n_frames, state->height, state->width);
+            vs_vae_same_size(block, VS_RES_SHORTCUT, n_frames, state->height, state->width);
         VS_TRY(vs_conv_run(block->context, a, x, &shortcut));
         residual = a;
     }
-    VS_TRY(causal_conv(block, state, RES_SECOND, out, b, n_frames, residual));
+    VS_TRY(causal_conv(block, state, VS_RES_SECOND, out, b, n_frames, residual));
 fail:
     return status;
 }
@@ -396,13 +385,14 @@ static enum vs_status run_attention(const struct vs_vae_block *block, struct vs_
     VS_TRY(vs_channel_norm_run(block->context, a, x, vs_span_of(block->gamma[0]),
                                n_frames * n_pixels, c, false));
     for (size_t f = 0; f < n_frames; f++) {
-        struct vs_span frame = advance(a, f * n_pixels * c);
-        struct vs_conv qkv = same_size(block, ATTENTION_QKV, 1, state->height, state->width);
+        struct vs_span frame = vs_advance(a, f * n_pixels * c);
+        struct vs_conv qkv = vs_vae_same_size(block, ATTENTION_QKV, 1, state->height, state->width);
         VS_TRY(vs_conv_run(block->context, b, frame, &qkv));
-        VS_TRY(vs_attention_run(block->context, frame, b, advance(b, c), advance(b, 2 * c),
+        VS_TRY(vs_attention_run(block->context, frame, b, vs_advance(b, c), vs_advance(b, 2 * c),
                                 &attention));
     }
-    struct vs_conv proj = same_size(block, ATTENTION_PROJ, n_frames, state->height, state->width);
+    struct vs_conv proj =
+        vs_vae_same_size(block, ATTENTION_PROJ, n_frames, state->height, state->width);
     proj.residual = x;
     VS_TRY(vs_conv_run(block->context, out, a, &proj));
 fail:
@@ -420,23 +410,24 @@ static enum vs_status run_up(const struct vs_vae_block *block, struct vs_vae_sta
         /* The first frame of the stream stays one frame, and time_conv never sees it. */
         size_t frame = state->past_frame[0], n_first = state->begun ? 0 : 1;
         if (n_first)
-            VS_TRY(copy_floats(a, x, frame));
+            VS_TRY(vs_vae_copy(a, x, frame));
         size_t n_rest = n_frames - n_first;
         if (n_rest) {
-            struct vs_span rest = advance(x, n_first * frame);
-            struct vs_conv conv = same_size(block, TIME, n_rest, state->height, state->width);
+            struct vs_span rest = vs_advance(x, n_first * frame);
+            struct vs_conv conv =
+                vs_vae_same_size(block, VS_TIME, n_rest, state->height, state->width);
             conv.n_past = PAST;
             if (state->time_begun)
                 conv.past = vs_span_of(state->past[0]);
             conv.split_frames = true;
-            VS_TRY(vs_conv_run(block->context, advance(a, n_first * frame), rest, &conv));
-            VS_TRY(remember(state, 0, state->time_begun, rest, n_rest));
+            VS_TRY(vs_conv_run(block->context, vs_advance(a, n_first * frame), rest, &conv));
+            VS_TRY(vs_vae_remember(state, 0, state->time_begun, rest, n_rest));
             state->time_begun = true;
         }
         doubled = a;
         *n_out = n_first + 2 * n_rest;
     }
-    struct vs_conv conv = same_size(block, RESAMPLE, *n_out, state->height, state->width);
+    struct vs_conv conv = vs_vae_same_size(block, VS_RESAMPLE, *n_out, state->height, state->width);
     conv.upsample = true;
     conv.out_height = 2 * state->height;
     conv.out_width = 2 * state->width;
@@ -456,26 +447,27 @@ static enum vs_status halve_frames(const struct vs_vae_block *block, struct vs_v
     *n_out = 0;
     if (!state->begun && n_frames) {
         /* The first frame passes, and is the beginning of the history. */
-        VS_TRY(copy_floats(out, y, frame));
-        VS_TRY(copy_floats(past, y, frame));
+        VS_TRY(vs_vae_copy(out, y, frame));
+        VS_TRY(vs_vae_copy(past, y, frame));
         state->n_held = 1;
-        out = advance(out, frame);
-        y = advance(y, frame);
+        out = vs_advance(out, frame);
+        y = vs_advance(y, frame);
         n_frames--;
         *n_out = 1;
     }
     if (state->n_held + n_frames <= PAST) { /* not enough for a step: wait */
-        VS_TRY(copy_floats(advance(past, state->n_held * frame), y, n_frames * frame));
+        VS_TRY(vs_vae_copy(vs_advance(past, state->n_held * frame), y, n_frames * frame));
         state->n_held += n_frames;
         return VS_OK;
     }
-    struct vs_conv conv = same_size(block, TIME, n_frames, state->height / 2, state->width / 2);
+    struct vs_conv conv =
+        vs_vae_same_size(block, VS_TIME, n_frames, state->height / 2, state->width / 2);
     conv.n_past = state->n_held;
     conv.past = past;
     conv.stride_time = 2;
     VS_TRY(vs_conv_run(block->context, out, y, &conv));
     size_t n_new = vs_conv_out_frames(&conv), n_left = state->n_held + n_frames - 2 * n_new;
-    VS_TRY(copy_floats(past, advance(y, (n_frames - n_left) * frame), n_left * frame));
+    VS_TRY(vs_vae_copy(past, vs_advance(y, (n_frames - n_left) * frame), n_left * frame));
     state->n_held = n_left;
     *n_out += n_new;
 fail:
@@ -487,7 +479,8 @@ static enum vs_status run_down(const struct vs_vae_block *block, struct vs_vae_s
                                size_t n_frames, struct vs_span a)
 {
     enum vs_status status = VS_OK;
-    struct vs_conv conv = same_size(block, RESAMPLE, n_frames, state->height, state->width);
+    struct vs_conv conv =
+        vs_vae_same_size(block, VS_RESAMPLE, n_frames, state->height, state->width);
     conv.stride = 2; /* zeros at the right and at the bottom only */
     conv.pad_top = conv.pad_left = 0;
     conv.out_height = state->height / 2;
@@ -526,7 +519,7 @@ enum vs_status vs_vae_block_run(const struct vs_vae_block *block, struct vs_vae_
         VS_TRY(run_down(block, state, out, n_out, x, n_frames, a));
         break;
     case VS_VAE_HEAD:
-        VS_TRY(norm_silu(block, 0, a, x, n_frames * state->height * state->width,
+        VS_TRY(vs_vae_norm_silu(block, 0, a, x, n_frames * state->height * state->width,
                          block->layout.n_in));
         VS_TRY(causal_conv(block, state, 0, out, a, n_frames, none));
         break;

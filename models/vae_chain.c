@@ -9,6 +9,9 @@
 #include <stdlib.h>
 
 #include "cl/alloc.h"
+#include "cl/context.h"
+#include "models/vae_bands.h"
+#include "models/vae_steps.h"
 
 enum { N_SLOTS = 3, DEFAULT_BUDGET_BYTES = 128 << 20 };
 
@@ -31,7 +34,8 @@ struct step {
 
 struct vs_vae_chain {
     const struct vs_vae_block *blocks;
-    size_t n_blocks;
+    size_t n_blocks, n_whole; /* of them work on whole frames, the others on bands of rows */
+    struct vs_vae_bands *bands; /* NULL: there are no others */
     struct step *steps;
     struct level *levels; /* as many as blocks, and one */
     struct vs_vae_chain_output output;
@@ -92,6 +96,25 @@ static size_t frames_within(const struct level *level, size_t budget_bytes)
     return n ? n : 1;
 }
 
+/* How many blocks work on whole frames: those before frames become larger than a work buffer is to
+ * be, or their history than the device allows. */
+static size_t count_whole(const struct vs_vae_chain *chain, size_t budget_bytes,
+                          size_t largest_bytes)
+{
+    for (size_t i = 0; i < chain->n_blocks; i++) {
+        const struct vs_vae_layout *layout = &chain->blocks[i].layout;
+        if (layout->kind != VS_VAE_UP ||
+            !vs_vae_bands_possible(chain->blocks + i, chain->n_blocks - i))
+            continue;
+        const struct level *next = &chain->levels[chain->steps[i].level + 1];
+        size_t frame_bytes = next->frame_floats * sizeof(float);
+        if ((layout->time ? 2 : 1) * frame_bytes > budget_bytes ||
+            VS_VAE_PAST * frame_bytes > largest_bytes)
+            return i;
+    }
+    return chain->n_blocks;
+}
+
 /* Settles how many frames each step takes at once, and what buffers that needs. */
 static void plan(struct vs_vae_chain *chain, size_t budget_bytes)
 {
@@ -101,9 +124,12 @@ static void plan(struct vs_vae_chain *chain, size_t budget_bytes)
         struct step *step = &chain->steps[i];
         struct level *level = &chain->levels[step->level];
         struct level *next = level + changes_level(layout);
-        if (i > 0)
+        n_all = vs_vae_block_out_frames(layout, n_all);
+        if (i > 0 && i <= chain->n_whole)
             grow(&level->slot_floats, n * step->in_frame);
-        step->n_frames = n;
+        step->n_frames = i < chain->n_whole ? n : 1;
+        if (i >= chain->n_whole)
+            continue;
         if (may_cut(chain, i)) {
             size_t limit = frames_within(level, budget_bytes);
             size_t n_each = vs_vae_block_out_frames(layout, 2) / 2; /* out of one frame */
@@ -116,19 +142,32 @@ static void plan(struct vs_vae_chain *chain, size_t budget_bytes)
         grow(&level->slot_floats, vs_vae_block_scratch(layout, step->n_frames,
                                                        step->state.height, step->state.width));
         n = vs_vae_block_out_frames(layout, step->n_frames);
-        n_all = vs_vae_block_out_frames(layout, n_all);
         if (i + 1 < chain->n_blocks)
             grow(&next->slot_floats, n * step->out_frame);
     }
     chain->output.n_frames = n_all;
 }
 
-static enum vs_status allocate(struct vs_vae_chain *chain, struct vs_context *context)
+static enum vs_status allocate(struct vs_vae_chain *chain, struct vs_context *context,
+                               size_t budget_bytes, size_t largest_bytes)
 {
     enum vs_status status = VS_OK;
     size_t n_levels = 0;
-    for (size_t i = 0; i < chain->n_blocks; i++) {
-        n_levels = chain->steps[i].level + 1;
+    if (chain->n_whole < chain->n_blocks) {
+        const struct step *first = &chain->steps[chain->n_whole];
+        n_levels = first->level + 1;
+        VS_TRY(vs_vae_bands_create(
+            &chain->bands, context,
+            &(struct vs_vae_bands_options){.blocks = chain->blocks + chain->n_whole,
+                                           .n_blocks = chain->n_blocks - chain->n_whole,
+                                           .height = first->state.height,
+                                           .width = first->state.width,
+                                           .budget_bytes = budget_bytes,
+                                           .largest_bytes = largest_bytes}));
+    }
+    for (size_t i = 0; i < chain->n_whole; i++) {
+        if (n_levels <= chain->steps[i].level)
+            n_levels = chain->steps[i].level + 1;
         VS_TRY(vs_vae_state_create(&chain->steps[i].state, &chain->blocks[i],
                                    chain->steps[i].state.height, chain->steps[i].state.width));
     }
@@ -163,8 +202,13 @@ enum vs_status vs_vae_chain_create(struct vs_vae_chain **out, struct vs_context 
         goto fail;
     }
     VS_TRY(measure(chain, options->height, options->width));
-    plan(chain, options->budget_bytes ? options->budget_bytes : DEFAULT_BUDGET_BYTES);
-    VS_TRY(allocate(chain, context));
+    size_t largest_bytes = (size_t)vs_context_device(context)->max_allocation_bytes;
+    size_t budget_bytes = options->budget_bytes ? options->budget_bytes : DEFAULT_BUDGET_BYTES;
+    if (budget_bytes > largest_bytes)
+        budget_bytes = largest_bytes;
+    chain->n_whole = count_whole(chain, budget_bytes, largest_bytes);
+    plan(chain, budget_bytes);
+    VS_TRY(allocate(chain, context, budget_bytes, largest_bytes));
     *out = chain;
     return VS_OK;
 fail:
@@ -181,6 +225,7 @@ void vs_vae_chain_free(struct vs_vae_chain *chain)
     for (size_t i = 0; chain->levels && i <= chain->n_blocks; i++)
         for (size_t slot = 0; slot < N_SLOTS; slot++)
             vs_buffer_free(chain->levels[i].slots[slot]);
+    vs_vae_bands_free(chain->bands);
     free(chain->steps);
     free(chain->levels);
     free(chain);
@@ -190,6 +235,8 @@ void vs_vae_chain_reset(struct vs_vae_chain *chain)
 {
     for (size_t i = 0; i < chain->n_blocks; i++)
         vs_vae_state_reset(&chain->steps[i].state);
+    if (chain->bands)
+        vs_vae_bands_reset(chain->bands);
 }
 
 enum vs_status vs_vae_chain_rest(struct vs_vae_chain *chain)
@@ -201,6 +248,8 @@ enum vs_status vs_vae_chain_rest(struct vs_vae_chain *chain)
         for (size_t slot = 0; slot < N_SLOTS; slot++)
             if (chain->levels[i].slots[slot])
                 VS_TRY(vs_buffer_rest(chain->levels[i].slots[slot], false));
+    if (chain->bands)
+        VS_TRY(vs_vae_bands_rest(chain->bands));
 fail:
     return status;
 }
@@ -214,6 +263,8 @@ enum vs_status vs_vae_chain_wake(struct vs_vae_chain *chain)
         for (size_t slot = 0; slot < N_SLOTS; slot++)
             if (chain->levels[i].slots[slot])
                 VS_TRY(vs_buffer_wake(chain->levels[i].slots[slot]));
+    if (chain->bands)
+        VS_TRY(vs_vae_bands_wake(chain->bands));
 fail:
     return status;
 }
@@ -272,6 +323,8 @@ static enum vs_status run_from(struct vs_vae_chain *chain, size_t i, struct vs_s
             }
             return VS_OK;
         }
+        if (i == chain->n_whole)
+            return vs_vae_bands_run(chain->bands, out, n_out, x);
         VS_TRY(run_step(chain, i, &x, &n, x, n, out));
     }
     *n_out = n;

@@ -3,8 +3,9 @@
  * vae_chain.h - a row of VAE blocks as one stream, with all its memory.
  *
  * Work is cut where frames grow: where rows and columns double, the chain goes on with as many
- * frames as fit its budget, to the end, before it takes the next ones. So a large picture needs
- * buffers of a frame or two, a small one runs in few launches; the bits are the same. */
+ * frames as fit its budget, to the end, before it takes the next ones. Where even one does not fit,
+ * a decoder goes on in bands of rows (vae_bands.h). So a large picture needs buffers of a frame or
+ * less, a small one runs in few launches; the bits are the same. */
 #ifndef VS_MODELS_VAE_CHAIN_H
 #define VS_MODELS_VAE_CHAIN_H
 
@@ -15,7 +16,7 @@ struct vs_vae_chain;
 struct vs_vae_chain_options {
     size_t n_frames;      /* the most frames of one step */
     size_t height, width; /* of the frames that enter */
-    size_t budget_bytes;  /* wanted size of a work buffer; 0: 128 MiB. One frame always fits */
+    size_t budget_bytes;  /* wanted size of a work buffer; 0: 128 MiB */
 };
 
 /* blocks are borrowed. All device memory of the stream is allocated here. VS_ERROR_USAGE when the

@@ -152,6 +152,81 @@ START_TEST(any_cut_encodes_to_the_same_bits)
 }
 END_TEST
 
+/* Frames in bands of rows, of every height down to one row: small work buffers demand them. */
+START_TEST(any_band_decodes_to_the_same_bits)
+{
+    static const size_t sizes[][2] = {{1, 1}, {2, 3}, {5, 2}};
+    const size_t h = sizes[_i][0], w = sizes[_i][1], frame = 3 * 64 * h * w;
+    const size_t n = 3, latent = VS_VAE_CHANNELS * h * w;
+    float *z = check_floats(2 * n * latent, 1), *want = NULL;
+    struct check_buffer x = check_upload(z, 2 * n * latent);
+    size_t largest = 0, smallest = SIZE_MAX;
+    for (size_t budget = 16 << 20; budget; budget = budget > 2000 ? budget * 2 / 5 : budget / 2000) {
+        size_t before = vs_context_allocated_bytes(check_context), n_bytes, done = 0;
+        struct vs_vae_stream *stream;
+        struct vs_span frames;
+        float *got = check_nans(8 * n * frame);
+        check_ok(vs_vae_stream_create(&stream, vae,
+                                      &(struct vs_vae_stream_options){.direction = VS_VAE_DECODE,
+                                                                      .n_latent_frames = n,
+                                                                      .height = h,
+                                                                      .width = w,
+                                                                      .budget_bytes = budget}));
+        n_bytes = vs_context_allocated_bytes(check_context) - before;
+        largest = n_bytes > largest ? n_bytes : largest;
+        smallest = n_bytes < smallest ? n_bytes : smallest;
+        for (size_t call = 0; call < 2; call++) {
+            size_t m;
+            struct vs_span from = {x.span.buffer, x.span.offset + call * n * latent};
+            check_ok(vs_vae_decode(stream, from, n, &frames, &m));
+            ck_assert_uint_eq(m, call ? 4 * n : 4 * n - 3);
+            check_ok(vs_buffer_read(frames.buffer, frames.offset * sizeof(float),
+                                    got + done * frame, m * frame * sizeof(float)));
+            done += m;
+            check_ok(vs_vae_stream_rest(stream));
+            check_ok(vs_vae_stream_wake(stream));
+        }
+        if (want)
+            ck_assert_msg(!memcmp(got, want, done * frame * sizeof *got),
+                          "%zux%zu latents, %zu bytes a buffer", w, h, budget);
+        else
+            want = got;
+        if (got != want)
+            free(got);
+        vs_vae_stream_free(stream);
+        ck_assert_uint_eq(vs_context_allocated_bytes(check_context), before);
+    }
+    ck_assert_uint_lt(smallest, largest);
+    check_free(&x);
+    free(z), free(want);
+}
+END_TEST
+
+/* No buffer of the decoder but that of the pictures passes what the device allows at once. */
+START_TEST(bands_keep_to_the_largest_buffer)
+{
+    enum { H = 30, W = 16, N = 2, PICTURES = 4 * N * 3 * 64 * H * W * sizeof(float) };
+    struct vs_context *paper;
+    struct vs_vae *other;
+    struct vs_vae_stream *stream;
+    enum vs_use use;
+    check_ok(vs_context_create_hollow(&paper, getenv("VS_TEST_DEVICE")));
+    check_ok(vs_vae_create(&other, paper, weights, false));
+    const struct vs_vae_stream_options options = {
+        .direction = VS_VAE_DECODE, .n_latent_frames = N, .height = H, .width = W};
+    check_ok(vs_vae_stream_create(&stream, other, &options));
+    ck_assert_uint_gt(vs_context_largest_buffer(paper, &use), PICTURES);
+    vs_vae_stream_free(stream);
+    vs_context_limit_memory(paper, 0, PICTURES);
+    vs_context_forget_peak(paper);
+    check_ok(vs_vae_stream_create(&stream, other, &options));
+    ck_assert_uint_le(vs_context_largest_buffer(paper, &use), PICTURES);
+    vs_vae_stream_free(stream);
+    vs_vae_free(other);
+    vs_context_free(paper);
+}
+END_TEST
+
 /* A stream that was reset is a new one: nothing of the video before is left. */
 START_TEST(reset_begins_anew)
 {
@@ -463,6 +538,8 @@ int main(void)
     tcase_set_timeout(tests, 300);
     tcase_add_test(tests, any_cut_decodes_to_the_same_bits);
     tcase_add_test(tests, any_cut_encodes_to_the_same_bits);
+    tcase_add_loop_test(tests, any_band_decodes_to_the_same_bits, 0, 3);
+    tcase_add_test(tests, bands_keep_to_the_largest_buffer);
     tcase_add_test(tests, reset_begins_anew);
     tcase_add_test(tests, streams_are_independent);
     tcase_add_test(tests, decoding_allocates_nothing);

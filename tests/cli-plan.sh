@@ -73,7 +73,8 @@ helps() {
 check "half the keys and values help" helps --window 40 --max-memory 37M
 check "a smaller window helps" helps --kv f16 --window 60 --max-memory 36M
 check "a smaller picture helps" helps --max-memory 20M
-check "it does for buffers" helps --max-alloc 8M --size 256x144
+check "bands of rows keep buffers small" exits 0 plan --max-alloc 8M --size 256x144
+check "it does for buffers" helps --max-alloc 4M --size 256x144
 check "a window helps" helps --memory full --seconds 600 --max-memory 50M
 check "a quarter of the picture helps" helps --window 40 --size 512x320 --max-memory 70M
 check "all together help" helps --window 40 --size 512x320 --max-memory 58M
