@@ -18,7 +18,8 @@ void vs_context_select(struct vs_context *context, enum vs_queue queue);
 
 /* Waits until everything enqueued on any queue has run. */
 VS_CHECK enum vs_status vs_context_finish(struct vs_context *context);
-/* The same for those who clean up: whatever it finds wrong, the message of the fault before stays. */
+/* The same for those who clean up: whatever it finds wrong, the message of the fault before it
+ * stays. */
 void vs_context_drain(struct vs_context *context);
 
 /* A place in the stream of work; {0} at first. */

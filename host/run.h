@@ -74,7 +74,8 @@ struct host_past {
      offsetof(type, member.unsafe)},                                                               \
     {HOST_FLAG, 0, "offload", NULL,                                                                \
      "Spare device memory: the transformer's blocks stay on the host and come one by one, the "     \
-     "cache and the VAE's history take turns. The same video, somewhat slower.", offsetof(type, member.offload)},                                   \
+     "cache and the VAE's history take turns. The same video, somewhat slower.",                   \
+     offsetof(type, member.offload)},                                                              \
     {HOST_FLAG, 0, "profile", NULL,                                                                \
      "Say at the end where the time went, family by family of kernels.",                           \
      offsetof(type, member.profile)},                                                              \
@@ -100,7 +101,8 @@ VS_CHECK enum vs_status host_run_find_model(struct vs_model_files *files,
 /* Frees the lists of options. */
 void host_run_free_options(struct host_run *run);
 
-/* Sets the limits that the options name; context may be NULL. VS_ERROR_USAGE where they are no sizes. */
+/* Sets the limits that the options name; context may be NULL. VS_ERROR_USAGE where they are no
+ * sizes. */
 VS_CHECK enum vs_status host_run_limit(struct vs_context *context, const struct host_run *run);
 
 /* Opens the model named by the options, or the default one, and merges LoRAs. Needs no device.

@@ -15,9 +15,10 @@
  * the file between check and use. */
 void host_signals_watch_files(void);
 
-/* Catches SIGINT, SIGTERM and SIGHUP, and what host_signals_watch_files() does; ignores SIGPIPE and SIGXFSZ, so that a closed pipe and a
- * file-size limit come back as errors of write(). To be called again after kernels have been
- * compiled: LLVM, inside many OpenCL drivers, puts handlers of its own over these. */
+/* Catches SIGINT, SIGTERM and SIGHUP, and what host_signals_watch_files() does; ignores SIGPIPE and
+ * SIGXFSZ, so that a closed pipe and a file-size limit come back as errors of write(). To be called
+ * again after kernels have been compiled: LLVM, inside many OpenCL drivers, puts handlers of its own
+ * over these. */
 void host_signals_install(void);
 
 /* True once the first signal has come. */

@@ -36,7 +36,8 @@ struct host_report {
 void host_report_free(struct host_report *report);
 
 /* Makes the demo video, of one chunk if quick, and holds it against the hashes that are shipped for
- * this model; in a context of fast precision it is made, and held against nothing. What the device does wrong is the demo's verdict. VS_ERROR_MEMORY. */
+ * this model; in a context of fast precision it is made, and held against nothing. What the device
+ * does wrong is the demo's verdict. VS_ERROR_MEMORY. */
 VS_CHECK enum vs_status host_demo_run(struct host_demo *demo, struct vs_context *context,
                                       const struct vs_model *model, bool quick);
 

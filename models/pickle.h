@@ -38,9 +38,9 @@ struct vs_pickle {
 };
 
 /* Reads the dictionary of tensors of a pickle: the outermost one, or the one it holds under
- * "generator_ema", "generator", "model", "state_dict" or "generator_lora", the first of these that holds tensors. A
- * tensor alone is named "tensor". Values that are no tensors are passed over. Texts are borrowed
- * from data. VS_ERROR_MODEL with the offset, also for a tensor that depends on unknown code;
+ * "generator_ema", "generator", "model", "state_dict" or "generator_lora", the first of these that
+ * holds tensors. A tensor alone is named "tensor". Values that are no tensors are passed over. Texts
+ * are borrowed from data. VS_ERROR_MODEL with the offset, also for a tensor that depends on unknown code;
  * VS_ERROR_MEMORY. Time and memory are bounded by n_bytes and by fixed limits. */
 VS_CHECK enum vs_status vs_pickle_read(struct vs_pickle *pickle, const void *data, size_t n_bytes);
 

@@ -4,10 +4,10 @@
  * what must come of each.
  *
  * A line of the table is `kind | what is done to the file | exit code | part of the message`; the
- * table's own head explains it; "-" is any message. Every case is a run of the program, which must end with that code
- * and message, make no output, and use less than a second of a processor and 100 MB. There is no
- * OpenCL device to be had, so what gets past the readers ends with code 3; "kind*" has one, and may
- * use what its compiler needs. */
+ * table's own head explains it; "-" is any message. Every case is a run of the program, which must
+ * end with that code and message, make no output, and use less than a second of a processor and
+ * 100 MB. There is no OpenCL device to be had, so what gets past the readers ends with code 3;
+ * "kind*" has one, and may use what its compiler needs. */
 #include "config.h"
 
 #include <check.h>
@@ -141,12 +141,12 @@ static bool change_text(struct sample *sample, const char *verb, char *rest)
     if (replaces)
         quoted(&old, &rest, '"');
     quoted(&new, &rest, '"');
-    const uint8_t *hit = replaces ? memmem(sample->text.data, sample->text.n, old.data, old.n)
-                                  : sample->text.data;
+    const uint8_t *hit =
+        replaces ? memmem(sample->text.data, sample->text.n, old.data, old.n) : sample->text.data;
     if (!hit)
         broken("a text that is not there", rest);
-    replace_bytes(&sample->text, (size_t)(hit - sample->text.data), replaces ? old.n : sample->text.n,
-           &new);
+    replace_bytes(&sample->text, (size_t)(hit - sample->text.data),
+                  replaces ? old.n : sample->text.n, &new);
     bytes_free(&old);
     bytes_free(&new);
     return true;
@@ -308,7 +308,8 @@ static const char *fault(const struct result *result, int code, const char *mess
         return WTERMSIG(result->status) == SIGALRM ? "hangs" : "is killed by a signal";
     if (WEXITSTATUS(result->status) != code)
         return "ends with another code";
-    if ((strcmp(message, "-") != 0 && !strstr(result->message, message)) || (code && !strstr(result->message, "error: ")))
+    if ((strcmp(message, "-") != 0 && !strstr(result->message, message)) ||
+        (code && !strstr(result->message, "error: ")))
         return "says something else";
     for (const char *c = result->message; *c; c++)
         if (((unsigned char)*c < 0x20 && *c != '\n') || *c == 0x7f)

@@ -96,6 +96,8 @@ def main():
     last.seconds = time.monotonic() - last.began
     print(f"{'stage':24}{'seconds':>9}{'processor':>11}{'RssAnon':>12}")
     for stage in stages:
+        if not stage.peak:  # over before it was looked at: decoding beside the next chunk's denoising
+            continue
         print(
             f"{stage.name:24}{stage.seconds:9.1f}{stage.processor_seconds:11.1f}"
             f"{stage.peak / 2**30:8.2f} GiB"

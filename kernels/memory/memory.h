@@ -91,7 +91,8 @@ const char *vs_memory_read_variant_name(size_t variant);
 bool vs_memory_read_variant_usable(const struct vs_context *context, size_t variant,
                                    const struct vs_memory_read *read);
 uint64_t vs_memory_read_tuning_key(size_t n_rows, size_t n_heads, size_t head_dim);
-size_t vs_memory_read_variant_chosen(const struct vs_context *context, const struct vs_memory_read *read);
+size_t vs_memory_read_variant_chosen(const struct vs_context *context,
+                                     const struct vs_memory_read *read);
 VS_CHECK enum vs_status vs_memory_read_run_variant(struct vs_context *context, size_t variant,
                                                    struct vs_span out, struct vs_span q,
                                                    struct vs_span state, struct vs_span g,

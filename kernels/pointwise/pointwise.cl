@@ -122,8 +122,8 @@ __kernel void unpatchify(__global float *out, ulong out_offset, __global const f
 }
 
 __kernel void scatter_rows(__global VS_CELL(VS_OUT) *out, ulong out_offset,
-                           __global const float *x, ulong x_offset, __global const int *slots, ulong first_slot,
-                           ulong rows_per_slot, ulong n_channels)
+                           __global const float *x, ulong x_offset, __global const int *slots,
+                           ulong first_slot, ulong rows_per_slot, ulong n_channels)
 {
     ulong c = get_global_id(0), r = get_global_id(1);
     ulong slot = (ulong)slots[first_slot + r / rows_per_slot];

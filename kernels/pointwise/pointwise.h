@@ -48,9 +48,10 @@ void vs_unpatchify_ref(float *out, const float *x, size_t n_frames, size_t n_cha
  * slots[first_slot + f] * rows_per_slot + r % rows_per_slot of out; n_channels elements a row. out
  * holds F32 or F16 (dtype), in whose elements its span counts. */
 VS_CHECK enum vs_status vs_scatter_rows_run(struct vs_context *context, struct vs_span out,
-                                            enum vs_dtype dtype, struct vs_span x, const struct vs_buffer *slots,
-                                            size_t first_slot, size_t rows_per_slot,
-                                            size_t n_rows, size_t n_channels);
+                                            enum vs_dtype dtype, struct vs_span x,
+                                            const struct vs_buffer *slots, size_t first_slot,
+                                            size_t rows_per_slot, size_t n_rows,
+                                            size_t n_channels);
 
 /* Sets flags[index] (int32) to 1 if any of n values is infinite or NaN. */
 VS_CHECK enum vs_status vs_check_finite_run(struct vs_context *context,
