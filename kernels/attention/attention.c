@@ -243,10 +243,10 @@ enum vs_status vs_attention_run_variant(struct vs_context *context, size_t index
     if (index == PLAIN)
         return vs_launch_run(&launch, 2, (size_t[]){a.n_heads, a.n_queries}, NULL, flops);
     if (group)
-        return vs_launch_run(&launch, 2,
-                             (size_t[]){GROUP_ITEMS * a.n_heads * n_parts(a.head_dim),
+        return vs_launch_run(&launch, 3,
+                             (size_t[]){GROUP_ITEMS * n_parts(a.head_dim), a.n_heads,
                                         n_blocks(variant, a.n_queries)},
-                             (size_t[]){GROUP_ITEMS, 1}, flops);
+                             (size_t[]){GROUP_ITEMS, 1, 1}, flops);
     return vs_launch_run(&launch, 2, (size_t[]){n_blocks(variant, a.n_queries), a.n_heads},
                          (size_t[]){1, 1}, flops);
 fail:

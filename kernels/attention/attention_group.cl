@@ -6,7 +6,7 @@
  * Shapes      as in attention.cl
  * Work split  A group of 256 items serves 16 * VS_ROWS queries of a head, and of the head's output
  *             a part of 64 * VS_STRIPS channels; global size
- *             {256 * N * parts, ceil(n_queries / (16 * VS_ROWS))}. Parts of a wide head (the VAE's
+ *             {256 * parts, N, ceil(n_queries / (16 * VS_ROWS))}. Parts of a wide head (the VAE's
  *             has 384 channels) compute the same scores: what they cost again is less than what
  *             sums of the whole width, for which there are no registers, would cost. Items stand
  *             16 by 16: items / 16 are VS_ROWS queries each, item % 16 is the item's column. Both
@@ -134,10 +134,9 @@ attention_group(__global float *restrict out, ulong out_offset, __global const f
     __local float maxima[QUERIES], decays[QUERIES];
     __local ulong key_row[TILE];
     const uint item = (uint)get_local_id(0), column = item % 16, row = item / 16 * VS_ROWS;
-    const uint n_parts = (head_dim + VS_STRIPS * STRIP - 1) / (VS_STRIPS * STRIP);
-    const uint first_channel = (uint)(get_global_id(0) / ITEMS % n_parts) * VS_STRIPS * STRIP;
-    const uint n_channels = head_dim - first_channel; /* and more than the part has */
-    const ulong head = get_global_id(0) / ITEMS / n_parts, first_query = get_global_id(1) * QUERIES;
+    const uint first_channel = (uint)(get_global_id(0) / ITEMS) * VS_STRIPS * STRIP;
+    const uint n_channels = head_dim - first_channel; /* may be more than the part has */
+    const ulong head = get_global_id(1), first_query = get_global_id(2) * QUERIES;
     const uint last = (uint)min((ulong)QUERIES, n_queries - first_query) - 1;
     q += q_offset + first_query * q_stride + head * head_dim;
     k += k_offset + head * head_dim;
