@@ -51,15 +51,18 @@ check-long: $(check_long_hashes)
 # What minutes allow of it, beside a make check with PoCL: videos on all, families on some.
 check-part-rusticl: $(check_device_built)
 	VS_ONLY="window sink hybrid" $(check_device) hashes rusticl $(srcdir)/tests/hashes/demo-3s.txt
+check-part-intel: $(check_device_built)
+	VS_ONLY="norm gemm attention memory rope conv pointwise pixels convert" \
+		$(check_device) families intel
 check-part-as-gpu: $(check_device_built)
 	VS_ONLY=hybrid $(check_device) hashes-as-gpu pocl $(srcdir)/tests/hashes/demo-3s.txt
 check-part-oclgrind: $(check_device_built)
 	VS_ONLY="norm memory pointwise pixels convert" $(check_device) families oclgrind
-check-device-part: check-part-rusticl check-device-intel check-hashes-pocl check-hashes-intel \
+check-device-part: check-part-rusticl check-part-intel check-hashes-pocl check-hashes-intel \
 	check-offload-pocl check-part-as-gpu check-part-oclgrind
 .PHONY: check-device check-as-gpu-pocl check-offload-pocl check-long $(check_long_hashes) \
-	$(check_device_families) $(check_device_hashes) check-device-part check-part-rusticl check-part-as-gpu \
-	check-part-oclgrind
+	$(check_device_families) $(check_device_hashes) check-device-part check-part-rusticl check-part-intel \
+	check-part-as-gpu check-part-oclgrind
 
 # norm
 check_PROGRAMS += tests/check_norm
