@@ -199,7 +199,7 @@ static enum vs_status check_before_merging(const struct host_run *run,
     if (!run->loras.n)
         return VS_OK;
     VS_TRY(host_run_open_model(&model, run, true));
-    VS_TRY(host_plan_make(&plan, run, model, wish));
+    VS_TRY(host_plan_make(&plan, run, model, wish, false));
     VS_TRY(host_plan_check(&plan, run, model, wish));
 fail:
     vs_model_free(model);
@@ -353,7 +353,7 @@ static enum vs_status show_plan(const struct values *values)
     VS_TRY(host_run_limit(NULL, &values->run));
     const struct vs_generate_options wish = collect_wish(values, &prompts);
     VS_TRY(host_run_open_model(&model, &values->run, true));
-    VS_TRY(host_plan_make(&plan, &values->run, model, &wish));
+    VS_TRY(host_plan_make(&plan, &values->run, model, &wish, true));
     VS_TRY(host_plan_reckon(&plan, values->run.device, values->measure));
     status = host_plan_check(&plan, &values->run, model, &wish);
     if (!values->json)

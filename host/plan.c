@@ -36,28 +36,28 @@ uint64_t host_plan_host_bytes(const struct host_plan *plan)
     return plan->process_bytes + vs_run_plan_host_bytes(&plan->run);
 }
 
-static enum vs_status plan_in(struct host_plan *plan, struct vs_context *context,
-                              const struct host_run *run, const struct vs_model *model,
-                              const struct vs_generate_options *options)
+enum vs_status host_plan_open_context(struct vs_context **context, const struct host_run *run,
+                                      const struct vs_generate_options *options)
 {
     enum vs_status status = VS_OK;
+    VS_TRY(vs_context_create_hollow(context, run->device));
     if (options->precision == VS_PRECISION_FAST)
-        host_tuning_use(context); /* its variants take memory of their own */
-    VS_TRY(host_run_limit(context, run));
-    VS_TRY(vs_run_plan(&plan->run, context, model, options));
-    plan->process_bytes = process_bytes(&plan->run);
+        host_tuning_use(*context);
+    VS_TRY(host_run_limit(*context, run));
 fail:
     return status;
 }
 
 enum vs_status host_plan_make(struct host_plan *plan, const struct host_run *run,
                               const struct vs_model *model,
-                              const struct vs_generate_options *options)
+                              const struct vs_generate_options *options, bool work)
 {
-    struct vs_context *context;
-    enum vs_status status = vs_context_create_hollow(&context, run->device);
-    if (status == VS_OK)
-        status = plan_in(plan, context, run, model, options);
+    enum vs_status status = VS_OK;
+    struct vs_context *context = NULL;
+    VS_TRY(host_plan_open_context(&context, run, options));
+    VS_TRY(vs_run_plan(&plan->run, context, model, options, work));
+    plan->process_bytes = process_bytes(&plan->run);
+fail:
     vs_context_free(context);
     return status;
 }

@@ -26,10 +26,16 @@ struct host_plan {
  * host's own. */
 uint64_t host_plan_host_bytes(const struct host_plan *plan);
 
-/* Plans the run of those options on the device and with the limits that they name. */
+/* A hollow context of the device that the options name, with their limits, and with tuning records
+ * where precision is fast: its variants take memory of their own. */
+VS_CHECK enum vs_status host_plan_open_context(struct vs_context **context,
+                                               const struct host_run *run,
+                                               const struct vs_generate_options *options);
+
+/* Plans the run of those options there; work: see vs_run_plan(). */
 VS_CHECK enum vs_status host_plan_make(struct host_plan *plan, const struct host_run *run,
-                                      const struct vs_model *model,
-                                      const struct vs_generate_options *options);
+                                       const struct vs_model *model,
+                                       const struct vs_generate_options *options, bool work);
 
 /* Reckons how long the run takes on a device that does nothing else; may_measure: from its peak,
  * which is measured, and the shares of it that kernels reach as a rule, else from tuning records. */

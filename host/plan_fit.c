@@ -29,7 +29,7 @@ static enum vs_status try_options(bool *fits, struct vs_run_plan *plan,
                                   const struct search *search,
                                   const struct vs_generate_options *options)
 {
-    enum vs_status status = vs_run_plan(plan, search->context, search->model, options);
+    enum vs_status status = vs_run_plan(plan, search->context, search->model, options, false);
     *fits = status == VS_OK && vs_run_plan_fits(plan) == VS_RUN_FITS;
     return status == VS_ERROR_USAGE ? VS_OK : status;
 }
@@ -184,12 +184,13 @@ static enum vs_status seek_together(struct search *search,
         if (!most)
             continue;
         VS_TRY(settle(&fits, &plan, &wish, search, change, most, &now));
-        changed[change] = fits || vs_run_plan_device_bytes(&plan) < least;
+        uint64_t n_bytes = vs_run_plan_device_bytes(&plan); /* 0: options that cannot be */
+        changed[change] = fits || (n_bytes && n_bytes < least);
         if (!changed[change]) { /* what is no help is no part of the advice */
             wish = before;
             continue;
         }
-        least = vs_run_plan_device_bytes(&plan);
+        least = n_bytes;
         VS_TRY(vs_video_plan(&now, search->model, &wish));
     }
     if (!fits)
@@ -247,8 +248,7 @@ enum vs_status host_plan_check(const struct host_plan *plan, const struct host_r
         status = vs_fail(VS_ERROR_MEMORY, "out of memory for the plan");
         goto fail;
     }
-    VS_TRY(vs_context_create_hollow(&search.context, run->device));
-    VS_TRY(host_run_limit(search.context, run));
+    VS_TRY(host_plan_open_context(&search.context, run, options));
     VS_TRY(seek(&search, options, &plan->run));
     fclose(search.text);
     search.text = NULL;

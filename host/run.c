@@ -317,7 +317,7 @@ static enum vs_status run_generator(struct job *job, const struct vs_video_info 
     enum vs_status status = VS_OK;
     struct vs_generator *generator = NULL;
     struct host_plan plan;
-    VS_TRY(host_plan_make(&plan, job->run, job->model, job->options));
+    VS_TRY(host_plan_make(&plan, job->run, job->model, job->options, false));
     VS_TRY(host_plan_check(&plan, job->run, job->model, job->options));
     VS_TRY(open_context(job));
     host_progress_begin(job->progress, video, job->options->seed, seed_drawn,

@@ -202,7 +202,8 @@ static uint64_t host_bytes(const struct vs_generator *g)
 /* ---- The plan ----------------------------------------------------------------------------- */
 
 enum vs_status vs_run_plan(struct vs_run_plan *plan, struct vs_context *context,
-                           const struct vs_model *model, const struct vs_generate_options *options)
+                           const struct vs_model *model, const struct vs_generate_options *options,
+                           bool work)
 {
     enum vs_status status = VS_OK;
     struct vs_generator *g = NULL;
@@ -223,6 +224,10 @@ enum vs_status vs_run_plan(struct vs_run_plan *plan, struct vs_context *context,
     plan->host_bytes = host_bytes(g);
     plan->latents_bytes = vs_buffer_bytes(g->latents);
     plan->n_texts = g->n_texts;
+    if (!work) {
+        plan->encode = (struct vs_stage_work){.n_families = 0};
+        goto fail;
+    }
     VS_TRY(count_denoising(plan, g));
     plan->checkpoint_bytes = vs_generator_state_bytes(g);
     VS_TRY(count_texts(plan, g));

@@ -42,10 +42,11 @@ struct vs_run_plan {
 };
 
 /* model may have been opened for sizes only; context is hollow, with limits that nothing here
- * enforces. Faults are those of vs_generator_create(). */
+ * enforces. work: count the work of all stages and the bytes of a checkpoint too, which takes
+ * several times as long; else they are 0. Faults are those of vs_generator_create(). */
 VS_CHECK enum vs_status vs_run_plan(struct vs_run_plan *plan, struct vs_context *context,
                                     const struct vs_model *model,
-                                    const struct vs_generate_options *options);
+                                    const struct vs_generate_options *options, bool work);
 
 /* Device memory that the run needs, as vs_memory_needed() counts it: the larger stage's. */
 uint64_t vs_run_plan_device_bytes(const struct vs_run_plan *plan);
@@ -53,7 +54,7 @@ uint64_t vs_run_plan_device_bytes(const struct vs_run_plan *plan);
 /* The same with all that the host holds for it where device and host are one memory. */
 uint64_t vs_run_plan_host_bytes(const struct vs_run_plan *plan);
 
-/* What is wrong, and *wrong is not VS_RUN_FITS. */
+/* Whether it fits the device and the limits, and if not, for what reason. */
 enum vs_run_fit { VS_RUN_FITS, VS_RUN_TOO_MUCH, VS_RUN_BUFFER_TOO_LARGE };
 enum vs_run_fit vs_run_plan_fits(const struct vs_run_plan *plan);
 

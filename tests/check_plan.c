@@ -127,7 +127,7 @@ static void plan_case(struct vs_run_plan *plan, const struct vs_model *model,
     struct vs_context *hollow;
     check_ok(vs_context_create_hollow(&hollow, getenv("VS_TEST_DEVICE")));
     prefer_clblast(hollow);
-    check_ok(vs_run_plan(plan, hollow, model, options));
+    check_ok(vs_run_plan(plan, hollow, model, options, true));
     ck_assert_uint_eq(vs_context_allocated_bytes(hollow), 0);
     vs_context_free(hollow);
 }
@@ -279,7 +279,7 @@ static size_t least_buffer(const struct vs_model *model, const struct vs_generat
     struct vs_run_plan plan;
     check_ok(vs_context_create_hollow(&hollow, getenv("VS_TEST_DEVICE")));
     vs_context_limit_memory(hollow, 0, 1);
-    check_ok(vs_run_plan(&plan, hollow, model, options));
+    check_ok(vs_run_plan(&plan, hollow, model, options, true));
     vs_context_free(hollow);
     return plan.largest_bytes;
 }
@@ -321,14 +321,14 @@ START_TEST(what_does_not_fit_is_told)
     struct vs_context *hollow;
     struct vs_run_plan plan;
     check_ok(vs_context_create_hollow(&hollow, getenv("VS_TEST_DEVICE")));
-    check_ok(vs_run_plan(&plan, hollow, model, &options));
+    check_ok(vs_run_plan(&plan, hollow, model, &options, true));
     ck_assert_int_eq(vs_run_plan_fits(&plan), VS_RUN_FITS);
     uint64_t needed = vs_run_plan_device_bytes(&plan);
     vs_context_limit_memory(hollow, needed - 1, 0);
-    check_ok(vs_run_plan(&plan, hollow, model, &options));
+    check_ok(vs_run_plan(&plan, hollow, model, &options, true));
     ck_assert_int_eq(vs_run_plan_fits(&plan), VS_RUN_TOO_MUCH);
     vs_context_limit_memory(hollow, 2 * needed, least_buffer(model, &options) - 1);
-    check_ok(vs_run_plan(&plan, hollow, model, &options));
+    check_ok(vs_run_plan(&plan, hollow, model, &options, true));
     ck_assert_int_eq(vs_run_plan_fits(&plan), VS_RUN_BUFFER_TOO_LARGE);
     vs_context_free(hollow);
     vs_model_free(model);
