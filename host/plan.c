@@ -25,7 +25,7 @@ static uint64_t own_bytes(void)
 static uint64_t process_bytes(const struct vs_run_plan *plan)
 {
     /* Loaded programs and threads of PoCL, when all programs come from the disk. */
-    static const uint64_t driver_bytes = 18 << 20;
+    static const uint64_t driver_bytes = 32 << 20;
     const struct vs_video_info *video = &plan->video;
     return own_bytes() + driver_bytes +
            (uint64_t)video->chunk_frames * 3 * video->width * video->height;
