@@ -21,6 +21,7 @@
 #include "common/vmath.h"
 #define VM_WIDTH 16
 #include "common/vmath.h"
+#include "common/prefetch.clh"
 #include "common/reduce.clh"
 
 enum { ROWS = 16, PART = 192 }; /* of a work-item of channel_norm; floats */
@@ -41,6 +42,7 @@ __kernel void layernorm(__global float *out, ulong out_offset, __global const fl
     float r = vm_rsqrt(fma(vs_row_sum_squares(x, n_channels, mean), one_over_n, eps));
     ulong i = 0;
     for (; i + 16 <= n_channels; i += 16) {
+        VS_PREFETCH(x + n_channels + i, 3); /* the next row, while this one is in the cache */
         float16 d = (vload16(0, x + i) - mean) * r;
         float16 w = vload16(0, scale + i);
 #if VS_MODULATION
@@ -69,8 +71,10 @@ __kernel void rmsnorm(__global float *out, ulong out_offset, __global const floa
 
     float r = vm_rsqrt(fma(vs_row_sum_squares(x, n_channels, 0.0f), one_over_n, eps));
     ulong i = 0;
-    for (; i + 16 <= n_channels; i += 16)
+    for (; i + 16 <= n_channels; i += 16) {
+        VS_PREFETCH(x + n_channels + i, 3); /* the next row, while this one is in the cache */
         vstore16((vload16(0, x + i) * r) * vload16(0, weight + i), 0, out + i);
+    }
     for (; i < n_channels; i++)
         out[i] = (x[i] * r) * weight[i];
 }

@@ -19,6 +19,7 @@
 #define VM_WIDTH 1
 #include "common/vmath.h"
 #include "common/cell.clh"
+#include "common/prefetch.clh"
 #include "common/reduce.clh"
 #include "rope/rope.clh"
 #if VS_OUT
@@ -71,6 +72,7 @@ __kernel void rope_row(VS_ARGUMENTS)
 #endif
     for (ulong head = 0; head < width; head += VS_HEAD_DIM) {
         for (int v = 0; v < N_VECTORS; v++) {
+            VS_PREFETCH(x + width + head + 16 * v, 3); /* the next row, most often */
             float16 y = load_vector(v, x + head);
 #if VS_NORM
             y = (y * r) * vload16(v, weight + head);
