@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The peers of bench_peers.py, each in a process of its own.
 
-    bench_peer_workers.py torch|openblas|clblast THREADS wall|processor DEVICE
+    bench_peer_workers.py torch|diffusers|openblas|clblast THREADS wall|processor DEVICE
 
 Says {"version": ...} or {"missing": reason}, then answers each line {"op": ..., "seconds": ...} with
 the median milliseconds of a run, or null for an operation it does not have."""
@@ -20,14 +20,20 @@ def now():
     return time.process_time() / THREADS if CLOCK == "processor" else time.perf_counter()
 
 
-def measure(run, seconds):
-    """Median milliseconds: once to warm up, then for so many seconds by the clock on the wall."""
+def once(run):
+    start = now()
     run()
+    return 1e3 * (now() - start)
+
+
+def measure(run, seconds):
+    """Median milliseconds: once to warm up, then for so many seconds by the clock on the wall. Of a
+    pair, the time of the first without that of the second, which is a part of it."""
+    run, part = run if isinstance(run, tuple) else (run, None)
+    (part or run)()
     times, begin = [], time.perf_counter()
     while not times or (time.perf_counter() - begin < seconds and len(times) < 100):
-        start = now()
-        run()
-        times.append(1e3 * (now() - start))
+        times.append(once(run) - (once(part) if part else 0))
     return statistics.median(times)
 
 
@@ -108,6 +114,43 @@ class Torch:
         pairs = (tokens, heads, width // 2, 2)
         return lambda: torch.view_as_real(
             torch.view_as_complex(x().reshape(pairs)) * turn).flatten(2)
+
+
+class Diffusers:
+    """The networks of the 1.3B model on PyTorch, with random weights in float32."""
+
+    def __init__(self):
+        import diffusers
+        import torch
+        self.diffusers, self.torch = diffusers, torch
+        torch.set_num_threads(THREADS)
+        torch.set_grad_enabled(False)
+        torch.manual_seed(1)
+        self.version = f"diffusers {diffusers.__version__} on PyTorch {torch.__version__}"
+
+    def prepare(self, family, sizes):
+        prepare = {"dit": self.dit, "vae": self.vae}.get(family)
+        return prepare(*sizes) if prepare else None
+
+    def dit(self, frames, rows, columns, layers):
+        model = self.diffusers.WanTransformer3DModel(
+            num_attention_heads=12, attention_head_dim=128, in_channels=16, out_channels=16,
+            text_dim=4096, freq_dim=256, ffn_dim=8960, num_layers=layers).eval()
+        latents = self.torch.randn(1, 16, frames, rows, columns)
+        timestep, text = self.torch.tensor([500.0]), self.torch.randn(1, 512, 4096)
+        return lambda: model(latents, timestep, text)
+
+    def vae(self, frames, rows, columns, base):
+        """A chunk in the middle of a video, as ours is: what comes after a first latent frame."""
+        model = self.diffusers.AutoencoderKLWan(base_dim=base).eval()
+        latents = self.torch.randn(1, 16, 1 + frames, rows, columns)
+
+        def first():
+            model.decode(latents[:, :, :1])
+
+        def all_frames():
+            model.decode(latents)
+        return all_frames, first
 
 
 # ---- C libraries ---------------------------------------------------------------------------------
@@ -223,7 +266,7 @@ def main():
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print is no answer
     try:
-        peer = {"torch": Torch, "openblas": OpenBlas, "clblast": ClBlast}[NAME]()
+        peer = {"torch": Torch, "diffusers": Diffusers, "openblas": OpenBlas, "clblast": ClBlast}[NAME]()
     except (Missing, ImportError) as reason:
         answers.write(json.dumps({"missing": str(reason)}) + "\n")
         return

@@ -6,11 +6,12 @@
                    [--peer NAME]... [--threads N] [--cpu-time] [--torch PYTHON | --fetch]
                    [--json FILE]
 
-PyTorch (PyPI), OpenBLAS and CLBlast (Debian: libopenblas0-pthread, libclblast1) run on the CPU, each
-in a process of its own with the same number of threads; those that are not installed are left out.
-In every round each measures for S seconds, one after the other, and what is printed is the median
-over the rounds of the speed in ratio to the peer's in the same round, so that a machine that does
-other things as well hits all of them alike. --cpu-time counts the processor's time of each process.
+PyTorch and diffusers (PyPI), OpenBLAS and CLBlast (Debian: libopenblas0-pthread, libclblast1) run on
+the CPU, each in a process of its own with the same number of threads; those that are not installed
+are left out. In every round each measures for S seconds, one after the other, and what is printed is
+the median over the rounds of the speed in ratio to the peer's in the same round, so that a machine
+that does other things as well hits all of them alike. --cpu-time counts the processor's time of each
+process.
 
 PyTorch is looked for in PYTHON, $VS_TORCH_PYTHON, the environment that --fetch makes in
 $XDG_CACHE_HOME/videossm-cl/peers, and python3. Everything is float32 but the weights of an operation
@@ -43,8 +44,10 @@ TABLE = [
     ("channel-norm:399360x96", "c0.80", {"torch": 2.0}),
     ("rope:3x30x52x12x128", "c0.80", {"torch": 2.0}),
     ("rope:3x30x52x12x128:rms", "c0.80", {"torch": 2.0}),
+    ("dit:3x60x104x2", 0.75, {"diffusers": 1.3}),
+    ("vae:3x30x52x96", 0.75, {"diffusers": 1.2}),
 ]
-PEERS = ["torch", "openblas", "clblast"]
+PEERS = ["torch", "diffusers", "openblas", "clblast"]
 
 
 class Peer:
@@ -89,7 +92,8 @@ def find_torch(options):
     own = os.path.join(made, "bin", "python")
     if options.fetch and not has_torch(own):
         subprocess.run([sys.executable, "-m", "venv", made], check=True)
-        subprocess.run([own, "-m", "pip", "install", "torch", "numpy"], check=True)
+        subprocess.run([own, "-m", "pip", "install", "torch", "numpy", "diffusers",
+                        "transformers"], check=True)
     if options.torch:
         if not has_torch(options.torch):
             sys.exit(f"bench_peers.py: --torch {options.torch}: no Python that has PyTorch")
@@ -116,10 +120,10 @@ def run_ours(options, op, seconds):
 def start_peers(options):
     peers = {}
     for name in options.peer or PEERS:
-        python = find_torch(options) if name == "torch" else sys.executable
+        python = find_torch(options) if name in ("torch", "diffusers") else sys.executable
         try:
             if not python:
-                raise RuntimeError("torch: no Python has it; --fetch installs it")
+                raise RuntimeError(f"{name}: no Python has PyTorch; --fetch installs it")
             peers[name] = Peer(name, python, options)
             if "missing" in peers[name].about:
                 raise RuntimeError(f"{name}: {peers.pop(name).about['missing']}")
@@ -175,7 +179,7 @@ def main():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--cpu-time", action="store_true", help="for a busy machine")
     parser.add_argument("--torch", metavar="PYTHON", help="a Python that has PyTorch")
-    parser.add_argument("--fetch", action="store_true", help="install PyTorch for this")
+    parser.add_argument("--fetch", action="store_true", help="install both for this")
     parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args()
     if options.rounds < 1 or options.threads < 1 or options.seconds <= 0:
