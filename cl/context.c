@@ -95,6 +95,7 @@ enum vs_status vs_context_create(struct vs_context **out, const char *spec)
         return VS_ERROR_MEMORY;
     VS_TRY(describe(context, spec));
     VS_TRY(create_queues(context, VS_N_QUEUES));
+    vs_recorder_find(context);
     vs_context_select(context, VS_QUEUE_MAIN);
     *out = context;
     return VS_OK;
@@ -113,6 +114,7 @@ void vs_context_free(struct vs_context *context)
     vs_profile_free(context);
     vs_programs_free(context);
     vs_choices_clear(context);
+    free(context->recorder);
     for (int i = 0; i < VS_N_QUEUES; i++)
         if (context->queues[i])
             clReleaseCommandQueue(context->queues[i]);

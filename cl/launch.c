@@ -24,13 +24,16 @@ void vs_launch_begin(struct vs_launch *launch, struct vs_context *context,
         launch->status = vs_fail(VS_ERROR_RUNTIME, "options of kernel %s are too long", kernel);
     else
         launch->status = vs_kernel_get(&launch->kernel, context, source, kernel, text);
+    if (launch->status == VS_OK)
+        launch->handle = vs_recorder_is_on(context) ? vs_recorder_kernel(context, launch->kernel)
+                                                    : launch->kernel->kernel;
 }
 
 static void set_arg(struct vs_launch *launch, size_t n_bytes, const void *value)
 {
     if (launch->status != VS_OK || launch->context->hollow)
         return;
-    cl_int error = clSetKernelArg(launch->kernel->kernel, launch->n_args, n_bytes, value);
+    cl_int error = clSetKernelArg(launch->handle, launch->n_args, n_bytes, value);
     if (error != CL_SUCCESS) {
         launch->status = vs_cl_fail(error, "clSetKernelArg", launch->context);
         launch->status = vs_fail_in(launch->status, "kernel %s, argument %u",
@@ -97,8 +100,13 @@ static enum vs_status enqueue(const struct vs_launch *launch, const struct cut *
         size[i] = cut->global[i];
     offset[last] = first * step;
     size[last] = n * step;
+    if (vs_recorder_is_on(context)) {
+        vs_recorder_launch(context, launch->handle, cut->n_dims, first ? offset : NULL,
+                           size, cut->local, cut->flops * (double)n / (double)cut->n_steps);
+        return VS_OK;
+    }
     cl_int error = vs_fault_due(VS_FAULT_LAUNCH) ? CL_OUT_OF_RESOURCES
-                                : clEnqueueNDRangeKernel(context->queue, launch->kernel->kernel,
+                                : clEnqueueNDRangeKernel(context->queue, launch->handle,
                                                          cut->n_dims, first ? offset : NULL, size,
                                                          cut->local, 0, NULL,
                                                          context->profile ? &event : NULL);
@@ -186,7 +194,7 @@ enum vs_status vs_launch_run(struct vs_launch *launch, unsigned n_dims, const si
     if (context->profile)
         VS_TRY(vs_profile_count(context, launch->source->name, launch->kernel->name, flops,
                                 launch->bytes));
-    if (context->dry)
+    if (context->dry && !vs_recorder_is_on(context))
         return VS_OK;
     const struct cut cut = {.n_dims = n_dims,
                             .global = global,

@@ -22,6 +22,7 @@ struct vs_launch {
     struct vs_context *context;
     const struct vs_source *source;
     struct vs_kernel *kernel;
+    struct _cl_kernel *handle; /* of OpenCL: the kernel's, or a recording's own */
     unsigned n_args;
     double bytes; /* see vs_launch_bytes() */
     enum vs_status status;

@@ -16,6 +16,7 @@ cl_libcl_la_SOURCES = \
 	cl/profile.c cl/profile.h \
 	cl/program.c cl/program.h \
 	cl/program_cache.c cl/program_cache.h \
+	cl/recording.c cl/recording.h \
 	cl/scratch.c cl/scratch.h \
 	cl/sha256.c cl/sha256.h \
 	cl/software_fma.c cl/software_fma.h \

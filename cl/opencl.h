@@ -64,6 +64,7 @@ enum vs_status vs_cl_fail(cl_int error, const char *call, const struct vs_contex
 
 struct vs_program; /* cl/program.c */
 struct vs_profile; /* cl/profile.c */
+struct vs_recorder; /* cl/recording.c */
 
 struct vs_choice {
     uint64_t key;
@@ -94,6 +95,7 @@ struct vs_context {
     enum vs_precision precision;
     struct vs_buffer *scratch[VS_N_QUEUES][VS_N_SCRATCH]; /* cl/scratch.h */
     struct vs_profile *profile; /* NULL: launches are not counted */
+    struct vs_recorder *recorder; /* NULL: the driver records no launches */
     double flops_per_launch; /* longest launch, in arithmetic operations; 0: no limit */
     double launch_seconds;   /* longest launch, measured; 0: no limit, or the one above */
 };
@@ -131,6 +133,15 @@ enum vs_status vs_profile_count(struct vs_context *context, const char *source, 
 enum vs_status vs_profile_event(struct vs_context *context, const char *source, const char *kernel,
                                 cl_event before, cl_event event);
 void vs_profile_free(struct vs_context *context);
+
+/* Gives the context a recorder if its driver has one; free() is enough to be rid of it. */
+void vs_recorder_find(struct vs_context *context);
+/* Whether launches are recorded now; a kernel for one, which is the recording's; adding it. */
+bool vs_recorder_is_on(const struct vs_context *context);
+cl_kernel vs_recorder_kernel(struct vs_context *context, const struct vs_kernel *kernel);
+void vs_recorder_launch(struct vs_context *context, cl_kernel kernel, cl_uint n_dims,
+                        const size_t *offset, const size_t *global, const size_t *local,
+                        double flops);
 
 /* Releases all programs of a context. */
 void vs_programs_free(struct vs_context *context);

@@ -118,10 +118,9 @@ static enum vs_status rms(const struct pass *pass, const struct vs_buffer *x,
                           pass->config->dim, pass->config->eps);
 }
 
-/* Once frames have left the window. */
-static bool reads_state(const struct pass *pass)
+bool vs_rollout_reads_state(const struct vs_rollout *r)
 {
-    return pass->rollout->hybrid && pass->rollout->cache->n_folded;
+    return r->hybrid && r->cache->n_folded;
 }
 
 static enum vs_status tap(const struct pass *pass, size_t layer, const struct vs_buffer *to)
@@ -151,7 +150,7 @@ static enum vs_status project_self(const struct pass *pass, size_t layer)
     VS_TRY(vs_dit_affine(pass->dit, r->q, h, pass->n_tokens, &params->q, VS_EPILOGUE_NONE));
     VS_TRY(vs_dit_affine(pass->dit, r->k, h, pass->n_tokens, &params->k, VS_EPILOGUE_NONE));
     VS_TRY(vs_dit_affine(pass->dit, r->v, h, pass->n_tokens, &params->v, VS_EPILOGUE_NONE));
-    if (reads_state(pass))
+    if (vs_rollout_reads_state(r))
         rope.normed = vs_span_of(r->q);
     VS_TRY(vs_rope_run(pass->context, vs_span_of(r->turned), vs_span_of(r->q),
                        vs_span_of(r->rope_table), &rope));
@@ -251,7 +250,7 @@ static enum vs_status self_attention(const struct pass *pass, size_t layer, bool
     VS_TRY(vs_attention_run(pass->context, vs_span_of(r->attended), vs_span_of(r->turned),
                             vs_span_of(cache->k[layer]), vs_span_of(cache->v[layer]),
                             &attention));
-    if (reads_state(pass))
+    if (vs_rollout_reads_state(r))
         VS_TRY(read_state(pass, layer));
     VS_TRY(add_gated(pass, vs_span_of(r->attended), &pass->block->self.o,
                      modulation_at(pass, layer, 2)));

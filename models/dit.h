@@ -9,6 +9,7 @@
 #define VS_MODELS_DIT_H
 
 #include "cl/context.h"
+#include "cl/recording.h"
 #include "models/cache.h"
 #include "models/dit_stream.h"
 
@@ -41,6 +42,13 @@ struct vs_rollout_shape {
     enum vs_dtype kv;      /* format of the cached K and V: F32 or F16 */
 };
 
+/* A step of the sampler as it is launched while the cache is so full. */
+struct vs_recorded_step {
+    struct vs_recording recording;
+    size_t n_cached, n_coming;
+    bool reads_state;
+};
+
 enum { VS_MAX_MODULATIONS = VS_MAX_STEPS + 2 };
 
 struct vs_rollout {
@@ -63,6 +71,7 @@ struct vs_rollout {
     float *host_table;
     int32_t *host_finite;
     size_t n_passes; /* since the chunk began */
+    struct vs_recorded_step recorded[VS_MAX_STEPS + 1]; /* by the last rehearsal; clean pass last */
     struct vs_buffer *x, *h, *q, *k, *v, *turned, *attended, *hidden; /* activations, [T, ..] */
     struct vs_buffer *query, *gate, *beta, *alpha;                    /* of the memory */
     struct vs_buffer *tokens;                                         /* [T, 4 channels] */
@@ -97,6 +106,9 @@ VS_CHECK enum vs_status vs_rollout_set_text(struct vs_rollout *rollout, const fl
 VS_CHECK enum vs_status vs_rollout_begin(struct vs_rollout *rollout, const int64_t *frames,
                                          size_t n);
 
+/* Whether passes of the begun chunk read the state: once frames have left the window. */
+bool vs_rollout_reads_state(const struct vs_rollout *rollout);
+
 /* One pass over the begun chunk: flow = DiT(latents, timestep), both [n, channels, H, W]. keep:
  * the clean pass, which also writes the gates; its flow is not computed (flow may be none). */
 VS_CHECK enum vs_status vs_rollout_pass(struct vs_rollout *rollout, struct vs_span flow,
@@ -104,7 +116,8 @@ VS_CHECK enum vs_status vs_rollout_pass(struct vs_rollout *rollout, struct vs_sp
 
 /* Denoises the begun chunk from rollout->noise [n_steps, n, channels, H, W] (uploaded by the
  * caller; step 0 is what the chunk starts from) into rollout->x0, runs the clean pass and commits
- * the frames. sigma, timestep [n_steps] as vs_schedule() gives them. Only enqueues; fences
+ * the frames. In a dry context the steps are recorded where that can be, and later chunks that find
+ * the cache as full start the recordings. sigma, timestep [n_steps] as vs_schedule() gives them. Only enqueues; fences
  * [n_steps + 1], if any, are set behind every pass, the clean one included. */
 VS_CHECK enum vs_status vs_rollout_denoise(struct vs_rollout *rollout, const float *sigma,
                                            const float *timestep, struct vs_fence *fences);

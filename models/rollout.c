@@ -167,6 +167,8 @@ void vs_rollout_free(struct vs_rollout *r)
     }
     for (size_t i = 0; i < r->n_modulations; i++)
         vs_buffer_free(r->modulations[i].buffer);
+    for (size_t step = 0; step <= r->dit->config.n_steps; step++)
+        vs_recording_clear(&r->recorded[step].recording);
     vs_cache_free(r->cache);
     free(r->cross_k);
     free(r->cross_v);
@@ -402,13 +404,71 @@ fail:
 
 /* ---- Sampler ------------------------------------------------------------------------------ */
 
+/* What the sampler's loop goes by: [n_steps] each. */
+struct schedule {
+    const float *sigma, *timestep;
+};
+
+/* The clean pass comes after the last step. */
+static enum vs_status launch_step(struct vs_rollout *r, size_t step,
+                                  const struct schedule *schedule)
+{
+    const struct vs_config *config = &r->dit->config;
+    struct vs_context *context = r->dit->context;
+    enum vs_status status = VS_OK;
+    size_t n = r->cache->n_coming * r->latent_size;
+    struct vs_span x0 = vs_span_of(r->x0), next = vs_span_of(r->latents);
+    struct vs_span x = step ? next : vs_span_of(r->noise);
+    if (step == config->n_steps)
+        return vs_rollout_pass(r, (struct vs_span){0}, x0, (float)config->context_noise, true);
+    VS_TRY(vs_rollout_pass(r, vs_span_of(r->flow), x, schedule->timestep[step], false));
+    VS_TRY(vs_sampler_x0_run(context, x0, x, vs_span_of(r->flow), schedule->sigma[step], n));
+    if (step + 1 < config->n_steps)
+        VS_TRY(vs_sampler_renoise_run(context, next, x0, vs_span_at(r->noise, (step + 1) * n),
+                                      schedule->sigma[step + 1], n));
+fail:
+    return status;
+}
+
+static bool is_recorded(const struct vs_rollout *r, const struct vs_recorded_step *recorded)
+{
+    return recorded->recording.context && recorded->n_cached == r->cache->n_cached &&
+           recorded->n_coming == r->cache->n_coming &&
+           recorded->reads_state == vs_rollout_reads_state(r) &&
+           vs_recording_possible(r->dit->context);
+}
+
+/* Blocks that come from the host are waited for, and tapped values copied, between launches. */
+static bool is_recordable(const struct vs_rollout *r)
+{
+    return vs_recording_possible(r->dit->context) && !r->dit->stream && !r->tap.self &&
+           !r->tap.cross && !r->tap.out;
+}
+
+static enum vs_status run_step(struct vs_rollout *r, size_t step, const struct schedule *schedule)
+{
+    enum vs_status status = VS_OK;
+    struct vs_context *context = r->dit->context;
+    struct vs_recorded_step *recorded = r->recorded + step;
+    if (is_recorded(r, recorded))
+        return vs_recording_run(&recorded->recording);
+    if (!vs_context_is_dry(context) || !is_recordable(r))
+        return launch_step(r, step, schedule);
+    VS_TRY(vs_recording_begin(&recorded->recording, context));
+    status = launch_step(r, step, schedule);
+    vs_recording_end(&recorded->recording);
+    recorded->n_cached = r->cache->n_cached;
+    recorded->n_coming = r->cache->n_coming;
+    recorded->reads_state = vs_rollout_reads_state(r);
+fail:
+    return status;
+}
+
 enum vs_status vs_rollout_finish(struct vs_rollout *r)
 {
     enum vs_status status = VS_OK;
-    struct vs_span x0 = vs_span_of(r->x0);
-    float noise = (float)r->dit->config.context_noise;
-    VS_TRY(vs_rollout_pass(r, (struct vs_span){0}, x0, noise, true));
-    VS_TRY(vs_cache_commit(r->cache, x0));
+    VS_TRY(launch_step(r, r->dit->config.n_steps, NULL));
+    VS_TRY(vs_cache_commit(r->cache, vs_span_of(r->x0)));
 fail:
     return status;
 }
@@ -416,26 +476,15 @@ fail:
 enum vs_status vs_rollout_denoise(struct vs_rollout *r, const float *sigma, const float *timestep,
                                   struct vs_fence *fences)
 {
-    const struct vs_config *config = &r->dit->config;
-    struct vs_context *context = r->dit->context;
     enum vs_status status = VS_OK;
-    size_t n = r->cache->n_coming * r->latent_size;
-    struct vs_span x = vs_span_of(r->noise), x0 = vs_span_of(r->x0);
-    for (size_t step = 0; step < config->n_steps; step++) {
-        VS_TRY(vs_rollout_pass(r, vs_span_of(r->flow), x, timestep[step], false));
-        r->n_passes++;
-        VS_TRY(vs_sampler_x0_run(context, x0, x, vs_span_of(r->flow), sigma[step], n));
-        if (step + 1 < config->n_steps) {
-            x = vs_span_of(r->latents);
-            VS_TRY(vs_sampler_renoise_run(context, x, x0, vs_span_at(r->noise, (step + 1) * n),
-                                          sigma[step + 1], n));
-        }
+    const struct schedule schedule = {sigma, timestep};
+    for (size_t step = 0; step <= r->dit->config.n_steps; step++) {
+        r->n_passes = step;
+        VS_TRY(run_step(r, step, &schedule));
         if (fences)
-            VS_TRY(vs_fence_set(fences + step, context));
+            VS_TRY(vs_fence_set(fences + step, r->dit->context));
     }
-    VS_TRY(vs_rollout_finish(r));
-    if (fences)
-        VS_TRY(vs_fence_set(fences + config->n_steps, context));
+    VS_TRY(vs_cache_commit(r->cache, vs_span_of(r->x0)));
 fail:
     return status;
 }

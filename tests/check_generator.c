@@ -13,6 +13,7 @@
 
 #include "cl/alloc.h"
 #include "cl/sha256.h"
+#include "models/generator.h"
 
 static const struct vs_prompt one_prompt[] = {{0, "A red fox walks through fresh snow."}};
 
@@ -228,6 +229,35 @@ START_TEST(the_loop_allocates_nothing)
 }
 END_TEST
 
+/* Steps are recorded for the cache as it is once the window is full. */
+START_TEST(recorded_steps_change_no_bit)
+{
+    struct vs_model *model = open_model(model_folder());
+    struct vs_generate_options options = options_for(6);
+    struct vs_generator *generator;
+    char recorded[65], launched[65];
+    check_ok(vs_generator_create(&generator, check_context, model, &options));
+    const struct vs_rollout *r = generator->rollout;
+    for (size_t step = 0; step <= model->config.n_steps; step++) {
+        const struct vs_recorded_step *made = r->recorded + step;
+        ck_assert((made->recording.context != NULL) == vs_recording_possible(check_context));
+        if (made->recording.context) {
+            ck_assert_uint_eq(made->n_cached + made->n_coming, r->cache->shape.n_slots);
+            ck_assert_uint_ge(made->recording.n_kernels, 10 * model->config.n_layers);
+        }
+    }
+    vs_generator_free(generator);
+    run(recorded, model, options, 6);
+    check_device_close();
+    setenv("VS_RECORD", "0", 1);
+    check_device_open();
+    ck_assert(!vs_recording_possible(check_context));
+    run(launched, model, options, 6);
+    ck_assert_str_eq(recorded, launched);
+    vs_model_free(model);
+}
+END_TEST
+
 START_TEST(frames_and_chunks_cover_what_was_asked)
 {
     struct vs_model *model = open_model(model_folder());
@@ -387,6 +417,7 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, offloading_changes_no_bit);
     tcase_add_test(tests, short_video_begins_the_long_one);
     tcase_add_test(tests, the_loop_allocates_nothing);
+    tcase_add_test(tests, recorded_steps_change_no_bit);
     tcase_add_test(tests, frames_and_chunks_cover_what_was_asked);
     tcase_add_test(tests, progress_stops_a_run);
     tcase_add_test(tests, a_stopped_run_gives_the_chunks_it_has_begun);

@@ -15,6 +15,14 @@ nodist_EXTRA_tests_check_program_cache_SOURCES = force_cxx_link.cc
 tests_check_program_cache_CFLAGS = $(tests_cflags)
 tests_check_program_cache_LDADD = $(tests_ldadd)
 
+# recorded launches
+check_PROGRAMS += tests/check_recording
+TESTS += tests/check_recording
+tests_check_recording_SOURCES = tests/check_recording.c
+nodist_EXTRA_tests_check_recording_SOURCES = force_cxx_link.cc
+tests_check_recording_CFLAGS = $(tests_cflags)
+tests_check_recording_LDADD = $(tests_ldadd)
+
 # the self-test of devices
 dist_check_SCRIPTS += tests/cli-selftest.sh
 TESTS += tests/cli-selftest.sh
