@@ -78,6 +78,8 @@ struct vs_context {
     cl_command_queue queues[VS_N_QUEUES], queue; /* in order; the selected one */
     struct vs_program *programs; /* built so far, a list */
     size_t n_compiled, n_from_cache;
+    void (*compiling)(void *user); /* NULL: nobody wants to know */
+    void *compiling_user;
     size_t allocated_bytes, peak_bytes;
     enum vs_use use; /* of what is made next */
     struct vs_memory memory, peak;

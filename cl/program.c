@@ -75,6 +75,8 @@ static enum vs_status compile(struct vs_program *program, struct vs_context *con
                               const char *text, const char *options)
 {
     cl_int error;
+    if (context->compiling)
+        context->compiling(context->compiling_user);
     program->program = clCreateProgramWithSource(context->context, 1, &text, NULL, &error);
     if (!program->program)
         return vs_cl_fail(error, "clCreateProgramWithSource", context);
@@ -201,6 +203,12 @@ fail:
         free(kernel->name);
     free(kernel);
     return status;
+}
+
+void vs_programs_watch(struct vs_context *context, void (*compiling)(void *user), void *user)
+{
+    context->compiling = compiling;
+    context->compiling_user = user;
 }
 
 void vs_programs_count(const struct vs_context *context, size_t *n_compiled, size_t *n_from_cache)

@@ -24,6 +24,9 @@ VS_CHECK enum vs_status vs_kernel_get(struct vs_kernel **kernel, struct vs_conte
                                       const struct vs_source *source, const char *name,
                                       const char *options);
 
+/* Has compiling(user) called before a program is compiled from source, which takes its time. */
+void vs_programs_watch(struct vs_context *context, void (*compiling)(void *user), void *user);
+
 /* How many programs this context compiled from source, and how many came from the disk. */
 void vs_programs_count(const struct vs_context *context, size_t *n_compiled, size_t *n_from_cache);
 

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "cl/alloc.h"
+#include "cl/program.h"
 #include "host/catch_up.h"
 #include "host/draft.h"
 #include "host/lora_option.h"
@@ -36,6 +37,7 @@ struct job {
     struct vs_generator *generator; /* NULL before the first chunk */
     struct host_profile *profile;   /* NULL: none is wanted */
     bool pipe_closed;
+    bool compiling_told;
     size_t n_frames_done;
 
     struct host_past past;
@@ -221,9 +223,22 @@ static void close_device(struct job *job)
     job->context = NULL;
 }
 
+/* Who comes for the first time should know why nothing seems to happen. */
+static void tell_compiling(void *user)
+{
+    struct job *job = user;
+    if (!job->compiling_told)
+        host_progress_note(job->progress, "compiling",
+                           "compiling kernels for this device, which takes minutes at most, and "
+                           "only once");
+    job->compiling_told = true;
+}
+
 static enum vs_status open_context(struct job *job)
 {
     enum vs_status status = host_open_device(&job->context, job->run->device);
+    if (status == VS_OK)
+        vs_programs_watch(job->context, tell_compiling, job);
     if (status == VS_OK && job->run->max_kernel_ms.given)
         vs_context_limit_launches(job->context, job->run->max_kernel_ms.value / 1000);
     return status == VS_OK ? host_run_limit(job->context, job->run) : status;
