@@ -160,6 +160,7 @@ struct vs_model_info {
     size_t n_steps;          /* denoising steps a chunk */
     size_t horizon;          /* latent frames the router reckons with; 0: the length asked for */
     enum vs_gates gates;     /* of the memory; VS_GATES_NONE: weights without memory */
+    bool can_encode;         /* the VAE's file has the encoder, so vs_encoder_create() can be */
     char fingerprint[65];    /* SHA-256 over config, tokenizer, tensor tables and samples of the
                                 weights, LoRAs merged, hexadecimal: names the model whatever its
                                 path */
@@ -191,7 +192,13 @@ struct vs_prompt {
 };
 
 /* What is being done, for a progress display. */
-enum vs_stage { VS_STAGE_LOAD, VS_STAGE_ENCODE, VS_STAGE_DENOISE, VS_STAGE_DECODE };
+enum vs_stage {
+    VS_STAGE_LOAD,
+    VS_STAGE_ENCODE, /* prompts */
+    VS_STAGE_DENOISE,
+    VS_STAGE_DECODE,
+    VS_STAGE_FRAMES /* frames are encoded: of a caller's loop around vs_encoder_next() */
+};
 
 struct vs_progress {
     enum vs_stage stage;
@@ -322,6 +329,27 @@ VS_API VS_CHECK enum vs_status vs_generator_remember(struct vs_generator *genera
  * been decoded; chunk 0 is always right. */
 VS_API VS_CHECK enum vs_status vs_generator_decode(struct vs_generator *generator, size_t index,
                                                    const float *latents, struct vs_chunk *chunk);
+
+/* ---- Going on from frames ----------------------------------------------------------------- */
+
+/* The VAE's encoder: makes of the frames of any video latents for vs_generator_remember() and
+ * vs_generator_decode(). The first frame of a video gives one latent frame, every four after it one
+ * more. */
+struct vs_encoder;
+
+/* Prepares to encode frames of the size that options settle, with their precision; tests the device
+ * as vs_generator_create() does. model and context are borrowed. Best freed before the generator is
+ * made, for the memory. VS_ERROR_MODEL: the VAE has no encoder. */
+VS_API VS_CHECK enum vs_status vs_encoder_create(struct vs_encoder **encoder,
+                                                 struct vs_context *context,
+                                                 const struct vs_model *model,
+                                                 const struct vs_generate_options *options);
+VS_API void vs_encoder_free(struct vs_encoder *encoder);
+
+/* Encodes the frames rgb [n_frames, H, W, 3] of the next latent frame: 1 at first, 4 from then on.
+ * latents: [16, H/8, W/8]. */
+VS_API VS_CHECK enum vs_status vs_encoder_next(struct vs_encoder *encoder, float *latents,
+                                               const uint8_t *rgb, size_t n_frames);
 
 #ifdef __cplusplus
 }

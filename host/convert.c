@@ -50,7 +50,8 @@ static const struct host_option options[] = {
      "SCALE is 1. Repeatable; the order counts.",
      offsetof(struct values, loras)},
     {HOST_STRING, 0, "shard-size", "SIZE",
-     "Write safetensors of at most this size each (4G, 500M), and an index.",
+     "Write files of at most this size each (4G, 500M): safetensors and their index, or GGUF as "
+     "llama.cpp splits it.",
      offsetof(struct values, shard_size)},
     {HOST_CHOICE, 0, "progress", HOST_PROGRESS_WORDS,
      "auto: a live line on a terminal; json: one object a line, for programs; none. All on "
@@ -66,9 +67,9 @@ const struct host_spec host_convert_spec = {
     .min_operands = 1,
     .max_operands = SIZE_MAX,
     .about = "Reads weights from whatever 'videossm-cl inspect' recognises - safetensors, the "
-             "index of a sharded model, torch archives, GGUF - and writes them anew. Several "
-             "files are joined into one. Memory does not grow with the model. What exists under "
-             "the output's name is replaced once all is written.",
+             "index of a sharded model, torch archives, GGUF, any file of a split one - and writes "
+             "them anew. Several files are joined into one. Memory does not grow with the model. "
+             "What exists under the output's name is replaced once all is written.",
     .options = options,
     .n_options = sizeof options / sizeof *options,
     .examples = "  videossm-cl convert self_forcing_dmd.pt -o self_forcing.safetensors\n"
@@ -144,7 +145,7 @@ struct job {
     struct vs_conversion *conversion;
     char **paths, **names; /* of the outputs; names without folders */
     size_t n_files;
-    char *index_path; /* NULL: one file needs none */
+    char *index_path; /* NULL: one file needs none, nor do those of GGUF */
     struct host_draft *drafts;
     struct host_draft *draft; /* being written */
     struct host_progress *progress;
@@ -178,10 +179,12 @@ static enum vs_status open_loras(struct job *job, const struct host_list *values
     return status;
 }
 
-/* One file keeps the name that was given. Several are named as by diffusers and transformers:
- * x.safetensors becomes x-00001-of-00003.safetensors and x.safetensors.index.json. */
-static enum vs_status name_outputs(struct job *job, const char *output)
+/* One file keeps the name that was given. Several are named as by diffusers and transformers, or by
+ * llama.cpp: x.safetensors becomes x-00001-of-00003.safetensors and x.safetensors.index.json,
+ * x.gguf becomes x-00001-of-00003.gguf. */
+static enum vs_status name_outputs(struct job *job, const char *output, enum vs_container container)
 {
+    const char *suffix = container == VS_GGUF ? ".gguf" : ".safetensors";
     int n_stem = (int)strlen(output);
     if (ends_with(output, INDEX_SUFFIX))
         n_stem -= (int)strlen(INDEX_SUFFIX);
@@ -195,10 +198,14 @@ static enum vs_status name_outputs(struct job *job, const char *output)
         job->paths[0] = vs_format("%.*s", n_stem, output);
         return job->paths[0] ? VS_OK : VS_ERROR_MEMORY;
     }
-    const char suffix[] = ".safetensors";
-    job->index_path = vs_format("%.*s" INDEX_SUFFIX, n_stem, output);
-    if (job->index_path && ends_with(job->index_path, ".safetensors" INDEX_SUFFIX))
-        n_stem -= (int)strlen(suffix);
+    if (container == VS_SAFETENSORS) {
+        job->index_path = vs_format("%.*s" INDEX_SUFFIX, n_stem, output);
+        if (!job->index_path)
+            return VS_ERROR_MEMORY;
+    }
+    int n_suffix = (int)strlen(suffix);
+    if (n_stem > n_suffix && strncmp(output + n_stem - n_suffix, suffix, strlen(suffix)) == 0)
+        n_stem -= n_suffix;
     for (size_t i = 0; i < job->n_files; i++) {
         job->paths[i] =
             vs_format("%.*s-%05zu-of-%05zu%s", n_stem, output, i + 1, job->n_files, suffix);
@@ -207,7 +214,7 @@ static enum vs_status name_outputs(struct job *job, const char *output)
         if (!job->names[i])
             return VS_ERROR_MEMORY;
     }
-    return job->index_path ? VS_OK : VS_ERROR_MEMORY;
+    return VS_OK;
 }
 
 static bool same_file(const char *a, const char *b)
@@ -287,7 +294,7 @@ static void tell(const struct job *job)
     if (job->loras)
         host_progress_note(job->progress, "merged", "merged LoRA into %zu tensors",
                            vs_lora_count(job->loras));
-    if (job->index_path)
+    if (job->n_files > 1)
         snprintf(files, sizeof files, " in %zu files", job->n_files);
     host_progress_note(job->progress, "summary", "wrote %s: %zu tensors (%s), %s%s",
                        job->index_path ? job->index_path : job->paths[0],
@@ -307,7 +314,7 @@ static enum vs_status convert(struct job *job, const struct values *values,
     wish.loras = job->loras;
     VS_TRY(vs_conversion_create(&job->conversion, (const struct vs_weights *const *)job->inputs,
                                 job->n_inputs, &wish));
-    VS_TRY(name_outputs(job, values->output));
+    VS_TRY(name_outputs(job, values->output, wish.container));
     for (size_t i = 0; i < job->n_files; i++)
         VS_TRY(refuse_input(job, job->paths[i]));
     if (job->index_path)

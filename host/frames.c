@@ -120,8 +120,8 @@ enum vs_status host_frames_same_size(struct host_frames *frames, size_t width, s
 {
     if (width == 0 || height == 0 || width > HOST_PICTURE_SIDE_MAX ||
         height > HOST_PICTURE_SIDE_MAX || width * height > HOST_PICTURE_PIXELS_MAX)
-        return vs_fail(VS_ERROR_USAGE, "'%s': frames of %zux%zu cannot be measured", path, width,
-                       height);
+        return vs_fail(VS_ERROR_USAGE, "'%s': frames of %zux%zu are more than can be read", path,
+                       width, height);
     if (frames->width && (frames->width != width || frames->height != height))
         return vs_fail(VS_ERROR_USAGE, "'%s': a frame of %zux%zu in a video of %zux%zu", path,
                        width, height, frames->width, frames->height);

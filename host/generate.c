@@ -17,6 +17,7 @@
 #include "host/resume.h"
 #include "host/run.h"
 #include "host/settings.h"
+#include "host/stored.h"
 
 #define DEFAULT_SECONDS 5.0
 
@@ -81,8 +82,7 @@ static const struct host_option options[] = {
     {HOST_HEADING, .name = "Arithmetic"},
     HOST_PRECISION_OPTION(struct values, precision),
     {HOST_HEADING, .name = "Runs that survive"},
-    {HOST_STRING, 0, "keep", "DIR",
-     "Keep what is needed to go on with this run after any end.",
+    {HOST_STRING, 0, "keep", "DIR", "Keep what is needed to go on with this run after any end.",
      offsetof(struct values, run.keep)},
     {HOST_COUNT, 0, "checkpoint-every", "N",
      "Chunks from one full checkpoint to the next. Default: as often as takes less than 5 % of "
@@ -93,7 +93,9 @@ static const struct host_option options[] = {
     {HOST_NUMBER, 0, "redo-from", "SECONDS",
      "With --resume: another video that shows --prompt from this time on, into another --output.",
      offsetof(struct values, redo_from), .number_min = 0, .number_max = HOST_MAX_SECONDS},
-    {HOST_STRING, 0, "extend", "DIR", "Make the video of a run that was kept --seconds longer.",
+    {HOST_STRING, 0, "extend", "PATH",
+     "Make a video --seconds longer: that of a kept run, or any other, a folder of PNG frames or a "
+     "video file, which is encoded and gone on with.",
      offsetof(struct values, extend)},
     HOST_MODEL_OPTIONS(struct values, run),
     HOST_RUNNING_OPTIONS(struct values, run),
@@ -125,6 +127,7 @@ const struct host_spec host_generate_spec = {
         "  videossm-cl generate --resume run/\n"
         "  videossm-cl generate --resume run/ --redo-from 30 -p OTHER -o other.mp4\n"
         "  videossm-cl generate --extend run/ --seconds 60\n"
+        "  videossm-cl generate --extend clip.mp4 --seconds 30 -p TEXT -o longer.mp4\n"
         "  videossm-cl generate -m DIR -p TEXT -o - | mpv -\n",
 };
 
@@ -206,28 +209,111 @@ fail:
     return status;
 }
 
-static enum vs_status generate(const struct values *values, bool *told)
+/* ---- On from frames ----------------------------------------------------------------------- */
+
+/* Without a prompt, the video goes on with the prompts and the seed that it was made with. */
+static enum vs_status take_settings(struct host_prompts *prompts, struct values *values)
+{
+    enum vs_status status = VS_OK;
+    struct host_settings settings = {0};
+    char *json = NULL;
+    VS_TRY(host_stored_settings(&json, values->extend));
+    if (!json)
+        goto fail;
+    VS_TRY(host_settings_parse(&settings, json, values->extend));
+    for (size_t i = 0; i < settings.prompts.n; i++)
+        VS_TRY(host_prompts_add(prompts, settings.prompts.items[i].seconds,
+                                settings.prompts.items[i].text, values->extend));
+    if (!values->seed.given)
+        values->seed = (struct host_count){true, settings.seed};
+fail:
+    host_settings_free(&settings);
+    free(json);
+    return status;
+}
+
+/* The size is that of the frames, the length theirs and --seconds more. */
+static enum vs_status look_at_frames(struct host_given *given, struct values *values)
+{
+    enum vs_status status = VS_OK;
+    struct vs_model *model = NULL;
+    struct host_size *size = &values->size;
+    VS_TRY(host_run_open_model(&model, &values->run, true));
+    VS_TRY(host_given_look(given, values->extend, values->fps.value, vs_model_info(model)));
+    values->fps.value = given->fps;
+    values->seconds.value += (double)given->n_frames / given->fps;
+    if (size->width && (size->width != given->width || size->height != given->height))
+        status = vs_fail(VS_ERROR_USAGE,
+                         "--size %zux%zu: the frames of '%s' are of %zux%zu; leave the option "
+                         "out, or scale them first",
+                         size->width, size->height, values->extend, given->width, given->height);
+    else if (!(values->seconds.value <= HOST_MAX_SECONDS))
+        status = vs_fail(VS_ERROR_USAGE, "--extend '%s': %g s in all are more than %.0f s",
+                         values->extend, values->seconds.value, HOST_MAX_SECONDS);
+    *size = (struct host_size){given->width, given->height};
+fail:
+    vs_model_free(model);
+    return status;
+}
+
+static enum vs_status check_extend(const struct values *values)
+{
+    enum vs_status status = VS_OK;
+    if (!values->seconds.given)
+        return vs_fail(VS_ERROR_USAGE, "--extend '%s': by how much? give --seconds",
+                       values->extend);
+    for (size_t i = 0; i < values->run.outputs.n; i++) {
+        bool same;
+        VS_TRY(host_kept_same(&same, values->run.outputs.items[i], values->extend));
+        if (same)
+            return vs_fail(VS_ERROR_USAGE,
+                           "--output '%s' is what --extend reads, which must stay; give another",
+                           values->run.outputs.items[i]);
+    }
+fail:
+    return status;
+}
+
+static enum vs_status generate(struct values *values, bool *told)
 {
     enum vs_status status = VS_OK;
     struct host_prompts prompts = {0};
     struct vs_model *model = NULL;
     struct vs_generate_options wish;
+    struct host_given given;
+    struct host_past past = {.given = &given, .encode = true};
+    char *output = NULL;
     VS_TRY(collect_prompts(&prompts, values, 0));
+    if (values->extend) {
+        VS_TRY(check_extend(values));
+        if (!prompts.n)
+            VS_TRY(take_settings(&prompts, values));
+        if (!values->run.outputs.n) {
+            output = host_stored_beside(values->extend, "extended");
+            VS_TRY(output ? host_list_add(&values->run.outputs, output) : VS_ERROR_MEMORY);
+        }
+    }
     VS_TRY(host_prompts_settle(&prompts));
     if (values->run.every.given && !values->run.keep) {
         status = vs_fail(VS_ERROR_USAGE, "--checkpoint-every needs a place: give --keep DIR");
         goto fail;
     }
     VS_TRY(host_run_check(&values->run));
+    if (values->extend) {
+        VS_TRY(look_at_frames(&given, values));
+        past.n_most = given.n_chunks;
+    }
     wish = collect_wish(values, &prompts);
     if (!values->seed.given)
         VS_TRY(draw_seed(&wish.seed));
     VS_TRY(check_before_merging(&values->run, &wish));
     VS_TRY(host_run_open_model(&model, &values->run, false));
-    VS_TRY(host_run_video(&values->run, model, &wish, !values->seed.given, NULL, told));
+    VS_TRY(host_run_video(&values->run, model, &wish, !values->seed.given,
+                          values->extend ? &past : NULL, told));
 fail:
     vs_model_free(model);
     host_prompts_free(&prompts);
+    free(output);
     return status;
 }
 
@@ -294,12 +380,14 @@ fail:
 int host_generate(int argc, char **argv)
 {
     struct values values = {.seconds = {false, DEFAULT_SECONDS}, .kv = -1};
-    bool help, told = false;
+    bool help, told = false, kept_run = false;
     enum vs_status status =
         host_options_parse(&host_generate_spec, &values, NULL, &help, argc, argv);
+    if (status == VS_OK && values.extend)
+        status = host_kept_is_run(&kept_run, values.extend);
     if (status == VS_OK && help)
         host_options_print_help(&host_generate_spec, stdout);
-    else if (status == VS_OK && (values.resume || values.extend || values.redo_from.given))
+    else if (status == VS_OK && (kept_run || values.resume || values.redo_from.given))
         status = go_on(&values, &told);
     else if (status == VS_OK)
         status = generate(&values, &told);
@@ -375,9 +463,12 @@ int host_plan(int argc, char **argv)
     if (status == VS_OK && help)
         host_options_print_help(&host_plan_spec, stdout);
     else if (status == VS_OK && (values.resume || values.extend || values.redo_from.given))
-        status = vs_fail(VS_ERROR_USAGE, "a run that is kept has been planned already; give its "
-                                         "options in place of --%s",
-                         values.resume ? "resume" : values.extend ? "extend" : "redo-from");
+        status = vs_fail(VS_ERROR_USAGE,
+                         "a video that was begun is planned by its options and its length in "
+                         "all; give them in place of --%s",
+                         values.resume   ? "resume"
+                         : values.extend ? "extend"
+                                         : "redo-from");
     else if (status == VS_OK)
         status = show_plan(&values);
     host_run_free_options(&values.run);

@@ -22,6 +22,7 @@ struct host_kept {
     struct vs_model_files files;  /* absolute paths; owned */
     struct host_list loras;       /* as --lora takes them, with absolute paths; items owned too */
     struct host_list outputs;     /* absolute paths, or "-"; items owned too */
+    char *frames;                 /* absolute path of what the video begins with; NULL: nothing */
     size_t every;                 /* chunks from checkpoint to checkpoint; 0: by cost */
     bool offload;                 /* as --offload says */
     bool finished;                /* the outputs were completed */
@@ -32,13 +33,14 @@ struct host_kept {
 
 /* Begins to keep a run in dir, which is made if it is not there. VS_ERROR_USAGE: dir holds a run
  * already, or a path is not UTF-8; VS_ERROR_RUNTIME. dir NULL: see above; only latents are kept. */
-VS_CHECK enum vs_status host_kept_create(struct host_kept **kept, const char *dir,
-                                         const struct host_settings *settings,
-                                         const struct vs_model_info *model,
-                                         const struct vs_model_files *files,
-                                         const struct host_list *loras,
-                                         const struct host_list *outputs, size_t every,
-                                         bool offload);
+VS_CHECK enum vs_status
+host_kept_create(struct host_kept **kept, const char *dir, const struct host_settings *settings,
+                 const struct vs_model_info *model, const struct vs_model_files *files,
+                 const struct host_list *loras, const struct host_list *outputs, const char *frames,
+                 size_t every, bool offload);
+
+/* Whether dir holds a run. VS_ERROR_MEMORY. */
+VS_CHECK enum vs_status host_kept_is_run(bool *is_run, const char *dir);
 
 /* Opens a run for this process alone and removes what a killed one left unfinished.
  * VS_ERROR_USAGE: no run, a damaged one, or one that another process is working on. */
@@ -55,6 +57,9 @@ VS_CHECK enum vs_status host_kept_fit(struct host_kept *kept, const struct vs_mo
 
 /* The same place from every working folder, freed with free(); "-" stays. NULL: out of memory. */
 char *host_kept_path(const char *path);
+
+/* Whether both lead to the same place, be anything there or not; "-" is none. */
+VS_CHECK enum vs_status host_kept_same(bool *same, const char *a, const char *b);
 
 /* Floats of a chunk's latents. */
 size_t host_kept_size(const struct host_kept *kept);

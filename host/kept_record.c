@@ -19,6 +19,7 @@
 #include "cl/alloc.h"
 #include "host/draft.h"
 #include "host/kept.h"
+#include "host/sink.h"
 
 enum { FORMAT = 1, MAX_RECORD_BYTES = 64 << 20 };
 
@@ -47,6 +48,23 @@ char *host_kept_path(const char *path)
     if (*path == '/' || strcmp(path, "-") == 0 || !getcwd(folder, sizeof folder))
         return vs_strdup(path);
     return vs_format("%s/%s", folder, path);
+}
+
+enum vs_status host_kept_same(bool *same, const char *a, const char *b)
+{
+    enum vs_status status = VS_OK;
+    struct stat about_a, about_b;
+    char *whole_a = host_kept_path(a), *whole_b = host_kept_path(b);
+    if (!whole_a || !whole_b)
+        status = VS_ERROR_MEMORY;
+    else
+        *same = strcmp(a, "-") != 0 &&
+                (host_same_path(whole_a, whole_b) ||
+                 (stat(a, &about_a) == 0 && stat(b, &about_b) == 0 &&
+                  about_a.st_dev == about_b.st_dev && about_a.st_ino == about_b.st_ino));
+    free(whole_a);
+    free(whole_b);
+    return status;
 }
 
 /* Takes over path, also on a fault. */
@@ -157,10 +175,13 @@ static json_t *record_of(const struct host_kept *kept)
             json_object_set_new(model, parts[i].key, json_string(*part_of(&kept->files, i)));
     if (kept->loras.n)
         json_object_set_new(model, "loras", paths_json(&kept->loras));
-    return json_pack("{s:i, s:s, s:o, s:o, s:o, s:I, s:b, s:b}", "format", FORMAT, "run", kept->id,
-                     "settings", settings, "model", model, "outputs", paths_json(&kept->outputs),
-                     "checkpoint_every", (json_int_t)kept->every, "offload", kept->offload,
-                     "finished", kept->finished);
+    json_t *record = json_pack(
+        "{s:i, s:s, s:o, s:o, s:o, s:I, s:b, s:b}", "format", FORMAT, "run", kept->id, "settings",
+        settings, "model", model, "outputs", paths_json(&kept->outputs), "checkpoint_every",
+        (json_int_t)kept->every, "offload", kept->offload, "finished", kept->finished);
+    if (kept->frames)
+        json_object_set_new(record, "frames", json_string(kept->frames));
+    return record;
 }
 
 enum vs_status host_kept_store(const struct host_kept *kept)
@@ -234,6 +255,7 @@ static enum vs_status read_record(struct host_kept *kept, const json_t *root, co
     enum vs_status status = VS_OK;
     const json_t *outputs = json_object_get(root, "outputs"), *item;
     const char *id = json_string_value(json_object_get(root, "run"));
+    const char *frames = json_string_value(json_object_get(root, "frames"));
     json_int_t every = json_integer_value(json_object_get(root, "checkpoint_every"));
     char *settings = NULL;
     if (json_integer_value(json_object_get(root, "format")) != FORMAT)
@@ -257,6 +279,10 @@ static enum vs_status read_record(struct host_kept *kept, const json_t *root, co
     if (!settings)
         return vs_fail(VS_ERROR_MEMORY, "out of memory for the record of a run");
     VS_TRY(host_settings_parse(&kept->settings, settings, path));
+    if (!kept->settings.given_frames != !frames)
+        status = wrong(path, "frames");
+    else if (frames && !(kept->frames = vs_strdup(frames)))
+        status = VS_ERROR_MEMORY;
 fail:
     free(settings);
     return status;
@@ -272,22 +298,21 @@ static struct host_kept *new_kept(void)
     return kept;
 }
 
-static enum vs_status no_run_yet(const char *dir)
+enum vs_status host_kept_is_run(bool *is_run, const char *dir)
 {
     char *path = vs_format("%s/run.json", dir);
     if (!path)
         return VS_ERROR_MEMORY;
-    bool taken = access(path, F_OK) == 0;
+    *is_run = access(path, F_OK) == 0;
     free(path);
-    return taken ? vs_fail(VS_ERROR_USAGE, "--keep '%s': a run is kept there already; go on with "
-                                           "--resume '%s', or give another folder", dir, dir)
-                 : VS_OK;
+    return VS_OK;
 }
 
 static enum vs_status create_folder(struct host_kept *kept, const char *dir)
 {
     enum vs_status status = VS_OK;
     char *latents = NULL;
+    bool taken;
     kept->dir = host_kept_path(dir);
     if (!kept->dir)
         return VS_ERROR_MEMORY;
@@ -296,7 +321,14 @@ static enum vs_status create_folder(struct host_kept *kept, const char *dir)
         return VS_ERROR_MEMORY;
     VS_TRY(make_folder(kept->dir));
     VS_TRY(lock(kept));
-    VS_TRY(no_run_yet(dir));
+    VS_TRY(host_kept_is_run(&taken, dir));
+    if (taken) {
+        status = vs_fail(VS_ERROR_USAGE,
+                         "--keep '%s': a run is kept there already; go on with "
+                         "--resume '%s', or give another folder",
+                         dir, dir);
+        goto fail;
+    }
     VS_TRY(make_folder(latents));
     VS_TRY(host_kept_store(kept));
 fail:
@@ -304,12 +336,37 @@ fail:
     return status;
 }
 
+static enum vs_status check_path(const char *path)
+{
+    return !path || host_utf8_fault(path) == SIZE_MAX
+               ? VS_OK
+               : vs_fail(VS_ERROR_USAGE,
+                         "--keep: '%s' is not UTF-8 and cannot be written down; "
+                         "rename it",
+                         path);
+}
+
+/* The record is JSON, which takes no other text. */
+static enum vs_status check_paths(const struct host_kept *kept)
+{
+    enum vs_status status = VS_OK;
+    for (size_t i = 0; i < N_PARTS; i++)
+        VS_TRY(check_path(*part_of(&kept->files, i)));
+    for (size_t i = 0; i < kept->outputs.n; i++)
+        VS_TRY(check_path(kept->outputs.items[i]));
+    for (size_t i = 0; i < kept->loras.n; i++)
+        VS_TRY(check_path(kept->loras.items[i]));
+    VS_TRY(check_path(kept->frames));
+fail:
+    return status;
+}
+
 enum vs_status host_kept_create(struct host_kept **out, const char *dir,
                                 const struct host_settings *settings,
                                 const struct vs_model_info *model,
-                                const struct vs_model_files *files,
-                                const struct host_list *loras, const struct host_list *outputs,
-                                size_t every, bool offload)
+                                const struct vs_model_files *files, const struct host_list *loras,
+                                const struct host_list *outputs, const char *frames, size_t every,
+                                bool offload)
 {
     enum vs_status status = VS_OK;
     struct host_kept *kept = new_kept();
@@ -331,16 +388,12 @@ enum vs_status host_kept_create(struct host_kept **out, const char *dir,
         VS_TRY(add_path(&kept->outputs, host_kept_path(outputs->items[i])));
     for (size_t i = 0; i < loras->n; i++)
         VS_TRY(add_path(&kept->loras, host_kept_path(loras->items[i])));
-    for (size_t i = 0; dir && i < N_PARTS + outputs->n + loras->n; i++) {
-        const char *path = i < N_PARTS               ? *part_of(&kept->files, i)
-                           : i < N_PARTS + outputs->n ? kept->outputs.items[i - N_PARTS]
-                                                      : kept->loras.items[i - N_PARTS - outputs->n];
-        if (path && host_utf8_fault(path) != SIZE_MAX) {
-            status = vs_fail(VS_ERROR_USAGE, "--keep: '%s' is not UTF-8 and cannot be written "
-                                             "down; rename it", path);
-            goto fail;
-        }
+    if (frames && !(kept->frames = host_kept_path(frames))) {
+        status = VS_ERROR_MEMORY;
+        goto fail;
     }
+    if (dir)
+        VS_TRY(check_paths(kept));
     VS_TRY(dir ? create_folder(kept, dir) : open_nameless(kept));
     *out = kept;
     return VS_OK;
@@ -437,6 +490,7 @@ void host_kept_free(struct host_kept *kept)
         close(kept->lock); /* and with it the lock */
     if (kept->nameless >= 0)
         close(kept->nameless);
+    free(kept->frames);
     free(kept->dir);
     free(kept);
 }

@@ -19,6 +19,7 @@ host_libhost_la_SOURCES = \
 	host/catch_up.c host/catch_up.h \
 	host/resume.c host/resume.h \
 	host/run.c host/run.h host/profile.c host/profile.h \
+	host/given.c host/given.h host/stored.c host/stored.h \
 	host/generate.c host/replay.c \
 	host/plan.c host/plan_fit.c host/plan_time.c host/plan_text.c host/plan.h \
 	host/missing.c host/missing.h host/devices.c \

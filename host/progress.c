@@ -191,14 +191,14 @@ static void print_json_state(const struct host_progress *progress, const char *e
 
 static const char *stage_word(enum vs_stage stage)
 {
-    static const char *const words[] = {"load", "encode", "denoise", "decode"};
+    static const char *const words[] = {"load", "encode", "denoise", "decode", "frames"};
     return words[stage];
 }
 
 static const char *stage_text(enum vs_stage stage)
 {
     static const char *const texts[] = {"loading the model", "reading the prompt", "denoising",
-                                        "decoding"};
+                                        "decoding", "encoding the frames"};
     return texts[stage];
 }
 
@@ -283,7 +283,7 @@ static void tell_interruption(struct host_progress *progress)
 void host_progress_update(struct host_progress *progress, const struct vs_progress *work)
 {
     struct host_progress_state *state = &progress->state;
-    bool preparing = work->stage == VS_STAGE_LOAD || work->stage == VS_STAGE_ENCODE;
+    bool preparing = work->stage != VS_STAGE_DENOISE && work->stage != VS_STAGE_DECODE;
     if (progress->mode == HOST_PROGRESS_NONE)
         return;
     tell_interruption(progress);

@@ -6,19 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "cl/alloc.h"
+#include "cl/status.h"
 #include "host/command.h"
-#include "host/draft.h"
-#include "host/png_file.h"
 #include "host/run.h"
 #include "host/settings.h"
-#ifdef HAVE_FFMPEG
-#include "host/sink_mp4.h"
-#endif
-
-enum { MAX_PNG_BYTES = 512 << 20 };
+#include "host/stored.h"
 
 struct values {
     struct host_run run;
@@ -49,66 +42,6 @@ const struct host_spec host_replay_spec = {
                 "  videossm-cl replay out/frame_000000.png -o again.mp4 --device cpu\n",
 };
 
-static bool is_png(const char *data, size_t n_bytes)
-{
-    return n_bytes >= 8 && memcmp(data, "\x89PNG\r\n\x1a\n", 8) == 0;
-}
-
-/* The record stored in a file; *json is freed with free(). */
-static enum vs_status read_record(char **json, const char *path)
-{
-    enum vs_status status = VS_OK;
-    struct stat about;
-    char *frame = NULL, *data = NULL;
-    size_t n_bytes = 0;
-    FILE *file;
-    char head[8];
-    *json = NULL;
-    if (stat(path, &about) == 0 && S_ISDIR(about.st_mode)) {
-        path = frame = vs_format("%s/frame_000000.png", path);
-        if (!frame)
-            return VS_ERROR_MEMORY;
-    }
-    /* The kind is told by content, so a renamed file is read as what it is. */
-    file = fopen(path, "rbe");
-    size_t n_head = file ? fread(head, 1, sizeof head, file) : 0;
-    if (file)
-        fclose(file);
-    if (!file || is_png(head, n_head)) {
-        VS_TRY(host_read_file(&data, &n_bytes, path, MAX_PNG_BYTES));
-        VS_TRY(host_png_text(json, (uint8_t *)data, n_bytes, "videossm", path));
-    } else {
-#ifdef HAVE_FFMPEG
-        VS_TRY(host_mp4_comment(json, path));
-#else
-        status = vs_fail(VS_ERROR_USAGE,
-                         "'%s' is no PNG, and this program was built without "
-                         "FFmpeg; give a PNG frame or the contact sheet",
-                         path);
-#endif
-    }
-    if (status == VS_OK && !*json)
-        status = vs_fail(VS_ERROR_USAGE,
-                         "'%s' holds no settings of this program; give a file as it "
-                         "was written",
-                         path);
-fail:
-    free(data);
-    free(frame);
-    return status;
-}
-
-/* x.mp4 becomes x-replay.mp4, frames and folders become a folder. */
-static char *default_output(const char *path)
-{
-    size_t n = strlen(path);
-    while (n > 1 && path[n - 1] == '/')
-        n--;
-    bool named = n > 4 && path[n - 4] == '.';
-    bool film = named && strncmp(path + n - 4, ".mp4", 4) == 0;
-    return vs_format("%.*s-replay%s", (int)(named ? n - 4 : n), path, film ? ".mp4" : "");
-}
-
 static enum vs_status wrong_model(const struct host_settings *settings, const char *path,
                                   const char *fingerprint)
 {
@@ -131,8 +64,23 @@ static enum vs_status replay(const struct values *values, const char *path, bool
     struct vs_model *model = NULL;
     char *json = NULL;
     VS_TRY(host_run_check(&values->run));
-    VS_TRY(read_record(&json, path));
+    VS_TRY(host_stored_settings(&json, path));
+    if (!json) {
+        status = vs_fail(VS_ERROR_USAGE,
+                         "'%s' holds no settings of this program; give a file as it "
+                         "was written",
+                         path);
+        goto fail;
+    }
     VS_TRY(host_settings_parse(&settings, json, path));
+    if (settings.given_frames) {
+        status = vs_fail(VS_ERROR_USAGE,
+                         "'%s' begins with %zu frames that were given, which its "
+                         "settings do not hold; make it with 'videossm-cl generate "
+                         "--extend'",
+                         path, settings.given_frames);
+        goto fail;
+    }
     VS_TRY(host_run_open_model(&model, &values->run, false));
     const char *fingerprint = vs_model_info(model)->fingerprint;
     if (strcmp(fingerprint, settings.model) != 0 && !values->force) {
@@ -163,7 +111,7 @@ int host_replay(int argc, char **argv)
         host_options_print_help(&host_replay_spec, stdout);
     } else if (status == VS_OK) {
         if (values.run.outputs.n == 0) {
-            output = default_output(operands.items[0]);
+            output = host_stored_beside(operands.items[0], "replay");
             status = output ? host_list_add(&values.run.outputs, output) : VS_ERROR_MEMORY;
         }
         if (status == VS_OK)

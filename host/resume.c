@@ -8,7 +8,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "cl/alloc.h"
 #include "host/sink.h"
@@ -79,21 +78,6 @@ static size_t chunk_at(const struct vs_video_info *video, double seconds)
     return n;
 }
 
-/* path may be relative, that of a run is not; either may not be there yet. */
-static enum vs_status is_same_output(bool *same, const char *path, const char *of_run)
-{
-    struct stat a, b;
-    char *whole = host_kept_path(path);
-    if (!whole)
-        return VS_ERROR_MEMORY;
-    *same = strcmp(path, "-") != 0 &&
-            (host_same_path(whole, of_run) ||
-             (stat(path, &a) == 0 && stat(of_run, &b) == 0 && a.st_dev == b.st_dev &&
-              a.st_ino == b.st_ino));
-    free(whole);
-    return VS_OK;
-}
-
 static enum vs_status check_branch(const struct host_run *run, const struct host_kept *kept,
                                    const struct host_resume *resume)
 {
@@ -104,7 +88,7 @@ static enum vs_status check_branch(const struct host_run *run, const struct host
     for (size_t i = 0; i < run->outputs.n; i++)
         for (size_t j = 0; j < kept->outputs.n; j++) {
             bool same;
-            VS_TRY(is_same_output(&same, run->outputs.items[i], kept->outputs.items[j]));
+            VS_TRY(host_kept_same(&same, run->outputs.items[i], kept->outputs.items[j]));
             if (same)
                 return vs_fail(VS_ERROR_USAGE, "--output '%s' is that of the run '%s', which must "
                                                "stay; give another", run->outputs.items[i],
@@ -129,6 +113,37 @@ fail:
     return status;
 }
 
+/* ---- Given frames ------------------------------------------------------------------------- */
+
+/* Latents that were lost, or never made, are made again of the same frames, from the first on: no
+ * prompt gives them. */
+static enum vs_status find_given(struct host_past *past, struct host_given *given,
+                                 const struct vs_model_info *model)
+{
+    const struct host_given before = *given;
+    past->given = given;
+    if (past->n_most >= given->n_chunks)
+        return VS_OK;
+    if (!past->kept)
+        return vs_fail(VS_ERROR_USAGE,
+                       "--redo-from: the run '%s' lacks latents of the frames that "
+                       "it begins with; go on with it first, with --resume",
+                       past->source->dir);
+    enum vs_status status = host_given_look(given, before.path, before.fps, model);
+    if (status != VS_OK)
+        return vs_fail_in(status, "the run '%s' begins with frames that are needed again",
+                          past->source->dir);
+    if (strcmp(before.digest, given->digest) != 0 || before.width != given->width ||
+        before.height != given->height || before.n_chunks != given->n_chunks)
+        return vs_fail(VS_ERROR_USAGE,
+                       "'%s' holds other frames than when the run '%s' was begun; "
+                       "bring them back, or begin anew with --extend",
+                       before.path, past->source->dir);
+    past->encode = true;
+    past->n_most = given->n_chunks;
+    return VS_OK;
+}
+
 /* ---- All of them -------------------------------------------------------------------------- */
 
 static enum vs_status make_video(struct host_run *run, const struct host_resume *resume,
@@ -142,6 +157,7 @@ static enum vs_status make_video(struct host_run *run, const struct host_resume 
     struct vs_video_info video;
     struct vs_model *model = NULL;
     struct host_progress *teller = NULL;
+    struct host_given given;
     bool finished = false;
     if (resume->redo)
         VS_TRY(check_branch(run, kept, resume));
@@ -158,6 +174,14 @@ static enum vs_status make_video(struct host_run *run, const struct host_resume 
     }
     VS_TRY(vs_video_plan(&video, model, &wish));
     past.n_most = resume->redo ? chunk_at(&video, resume->from) : video.n_chunks;
+    given = host_given_of(kept);
+    if (resume->redo && past.n_most < given.n_chunks) {
+        status = vs_fail(VS_ERROR_USAGE,
+                         "--redo-from %g: the first %.2f s are frames that were "
+                         "given; begin behind them",
+                         resume->from, (double)given.n_frames / given.fps);
+        goto fail;
+    }
     if (!resume->redo && !other_outputs)
         VS_TRY(is_finished(&finished, kept, run, &video));
     VS_TRY(host_progress_create(&teller, run->quiet ? HOST_PROGRESS_NONE
@@ -167,6 +191,8 @@ static enum vs_status make_video(struct host_run *run, const struct host_resume 
         goto fail;
     }
     VS_TRY(host_kept_count(&past.n_most, kept, past.n_most, teller));
+    if (given.n_chunks)
+        VS_TRY(find_given(&past, &given, vs_model_info(model)));
     kept->every = run->every.value;
     kept->offload = run->offload;
     VS_TRY(host_run_video(run, model, &wish, false, &past, told));

@@ -339,6 +339,9 @@ static enum vs_status run_generator(struct job *job, const struct vs_video_info 
                         vs_context_device(job->context)->name);
     if (job->run->unsafe)
         warn_unsafe(job->progress, job->context);
+    if (job->past.encode)
+        VS_TRY(host_given_encode(job->past.given, job->kept, job->context, job->model, job->options,
+                                 job->progress));
     VS_TRY(vs_generator_create(&generator, job->context, job->model, job->options));
     if (job->run->profile)
         VS_TRY(host_profile_begin(&job->profile, job->context));
@@ -411,7 +414,19 @@ static void tell_precision(struct host_progress *progress, const struct vs_video
                            "other bytes");
 }
 
-/* The run to go on with, or a new one. Nobody is told when latents cannot be kept unasked. */
+static void tell_given(struct host_progress *progress, const struct host_given *given)
+{
+    char left_out[128] = "";
+    if (given->n_left_out)
+        snprintf(left_out, sizeof left_out, "; the last %zu, short of a chunk, are left out",
+                 given->n_left_out);
+    host_progress_note(progress, "extend",
+                       "note: the video begins with %zu frames (%.2f s) of '%s'%s", given->n_frames,
+                       (double)given->n_frames / given->fps, given->path, left_out);
+}
+
+/* The run to go on with, or a new one. Nobody is told when latents cannot be kept unasked, unless
+ * there have to be some. */
 static enum vs_status open_kept(struct job *job, const struct host_settings *settings)
 {
     enum vs_status status = VS_OK;
@@ -421,10 +436,13 @@ static enum vs_status open_kept(struct job *job, const struct host_settings *set
         return VS_OK;
     VS_TRY(host_run_find_model(&files, job->run));
     status = host_kept_create(&job->kept, job->run->keep, settings, vs_model_info(job->model),
-                              &files, &job->run->loras, &job->run->outputs, job->run->every.value,
+                              &files, &job->run->loras, &job->run->outputs,
+                              job->past.given ? job->past.given->path : NULL, job->run->every.value,
                               job->run->offload);
-    if (!job->run->keep)
+    if (!job->run->keep && !job->past.encode)
         status = VS_OK;
+    if (job->past.encode)
+        job->past.source = job->kept;
 fail:
     return status;
 }
@@ -481,6 +499,10 @@ enum vs_status host_run_video(const struct host_run *run, const struct vs_model 
         job.past = *past;
     VS_TRY(vs_video_plan(&video, model, options));
     VS_TRY(host_settings_collect(&settings, options, &video, vs_model_info(model)));
+    if (job.past.given) {
+        settings.given_frames = job.past.given->n_frames;
+        memcpy(settings.given_digest, job.past.given->digest, sizeof settings.given_digest);
+    }
     metadata.parameters = parameters = host_settings_parameters(&settings);
     metadata.json = json = host_settings_json(&settings);
     if (!parameters || !json) {
@@ -493,6 +515,8 @@ enum vs_status host_run_video(const struct host_run *run, const struct vs_model 
     VS_TRY(open_kept(&job, &settings));
     warn_unused_prompts(job.progress, options, &video);
     tell_precision(job.progress, &video);
+    if (job.past.encode)
+        tell_given(job.progress, job.past.given);
     host_signals_install();
     status = run_generator(&job, &video, seed_drawn);
     /* An interruption before the first frames can also look like a fault: LLVM answers a signal by

@@ -4,6 +4,7 @@
 #ifndef VS_HOST_RUN_H
 #define VS_HOST_RUN_H
 
+#include "host/given.h"
 #include "host/kept.h"
 #include "host/options.h"
 #include "host/progress.h"
@@ -31,6 +32,8 @@ struct host_past {
     size_t n_most;            /* of them, at most */
     struct host_kept *kept;   /* the run to go on with: source, or NULL for a new one */
     bool other_outputs;       /* than those of that run */
+    const struct host_given *given; /* frames that the video begins with; NULL: none */
+    bool encode;                    /* their latents are still to be made, into kept */
 };
 
 /* Entries for an option table whose struct `type` holds a struct host_run named `member`. */

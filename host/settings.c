@@ -152,6 +152,11 @@ char *host_settings_json(const struct host_settings *settings)
         (json_int_t)settings->n_steps, "version", settings->version, "width",
         (json_int_t)settings->width, "window", (json_int_t)settings->window);
     bool failed = loras && json_object_set_new(root, "loras", loras) != 0;
+    if (settings->given_frames) /* else the record is as it was before */
+        failed |= json_object_set_new(root, "given",
+                                      json_pack("{s:I, s:s}", "frames",
+                                                (json_int_t)settings->given_frames, "sha256",
+                                                settings->given_digest)) != 0;
     if (settings->precision == VS_PRECISION_FAST) /* else the record is as it was before */
         failed |= json_object_set_new(root, "precision",
                                       json_string(host_precision_word(settings->precision))) != 0;
@@ -204,6 +209,8 @@ char *host_settings_parameters(const struct host_settings *settings)
     for (size_t i = 0; i < settings->n_loras; i++)
         fprintf(file, ", LoRA: %s:%.*g", settings->loras[i].name,
                 digits_needed(settings->loras[i].scale), settings->loras[i].scale);
+    if (settings->given_frames)
+        fprintf(file, ", Begins with: %zu frames that were given", settings->given_frames);
     fprintf(file, ", Version: videossm-cl %s", settings->version);
     bool failed = ferror(file);
     if (fclose(file) != 0 || failed) {
@@ -339,6 +346,18 @@ static enum vs_status read_loras(const struct reader *reader, struct host_settin
     return VS_OK;
 }
 
+static enum vs_status read_given(const struct reader *reader, struct host_settings *settings,
+                                 size_t most)
+{
+    const struct reader given = {json_object_get(reader->root, "given"), reader->name};
+    if (!given.root)
+        return VS_OK;
+    if (read_size(&given, "frames", 1, most, &settings->given_frames) != VS_OK ||
+        read_text(&given, "sha256", settings->given_digest, sizeof settings->given_digest) != VS_OK)
+        return wrong(reader, "given");
+    return VS_OK;
+}
+
 enum vs_status host_settings_parse(struct host_settings *settings, const char *json,
                                    const char *name)
 {
@@ -377,6 +396,7 @@ enum vs_status host_settings_parse(struct host_settings *settings, const char *j
     VS_TRY(read_text(&reader, "model", settings->model, sizeof settings->model));
     VS_TRY(read_text(&reader, "version", settings->version, sizeof settings->version));
     VS_TRY(read_loras(&reader, settings));
+    VS_TRY(read_given(&reader, settings, MAX_LATENTS));
     VS_TRY(read_prompts(&reader, &settings->prompts));
     settings->memory = (enum vs_memory_mode)memory;
     settings->noise = (enum vs_noise)noise;

@@ -30,6 +30,8 @@ struct host_settings {
     char model[65];               /* vs_model_info.fingerprint */
     struct host_settings_lora *loras; /* [n_loras]; owned */
     size_t n_loras;
+    size_t given_frames;          /* that the video begins with and that were not made; 0: none */
+    char given_digest[65];        /* of them, see host/given.h */
     char version[32];             /* of the program that made it */
 };
 

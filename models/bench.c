@@ -203,7 +203,7 @@ static enum vs_status open_vae(struct vs_bench_op *op)
     /* The width of the whole network is read from this tensor. */
     VS_TRY(vs_weights_require(&last, job->weights, "decoder.head.2.weight", 5,
                               (size_t[]){3, base, 3, 3, 3}));
-    VS_TRY(vs_vae_create(&job->vae, op->context, job->weights, false));
+    VS_TRY(vs_vae_create(&job->vae, op->context, job->weights, VS_VAE_DECODE));
     VS_TRY(vs_vae_stream_create(
         &job->stream, job->vae,
         &(struct vs_vae_stream_options){

@@ -9,6 +9,7 @@
 
 #include "cl/alloc.h"
 #include "kernels/convert/narrow.h"
+#include "models/gguf.h"
 #include "models/names.h"
 
 enum { SLAB_ELEMENTS = 1 << 18, PIECE_BYTES = 1 << 20 };
@@ -112,9 +113,11 @@ static enum vs_status check_names(const struct vs_conversion *conversion)
     qsort(order, n, sizeof *order, compare_names);
     for (size_t i = 1; i < n && status == VS_OK; i++)
         if (strcmp(order[i - 1]->name, order[i]->name) == 0)
-            status = vs_fail(VS_ERROR_MODEL,
-                             "tensor '%s' comes from %s and from %s; give the files of one network",
-                             order[i]->name, order[i - 1]->source->file, order[i]->source->file);
+            status =
+                vs_fail(VS_ERROR_MODEL,
+                        "tensor '%s' comes from %s and from %s; give the files of one network, "
+                        "and of a split GGUF one file",
+                        order[i]->name, order[i - 1]->source->file, order[i]->source->file);
     free(order);
     return status;
 }
@@ -236,10 +239,9 @@ enum vs_status vs_conversion_create(struct vs_conversion **out,
     if (!conversion)
         return VS_ERROR_MEMORY;
     conversion->options = *options;
-    if (options->shard_bytes && options->container != VS_SAFETENSORS) {
-        status = vs_fail(VS_ERROR_USAGE, "several files are written as safetensors only, not as "
-                                         "%s; leave out --shard-size",
-                         container_words[options->container]);
+    if (options->shard_bytes && options->container == VS_TORCH) {
+        status = vs_fail(VS_ERROR_USAGE, "several files are written as safetensors or GGUF, not as "
+                                         "torch files; leave out --shard-size");
         goto fail;
     }
     VS_TRY(find_part(conversion, weights, n_weights));
@@ -252,6 +254,12 @@ enum vs_status vs_conversion_create(struct vs_conversion **out,
     if (options->container == VS_SAFETENSORS)
         VS_TRY(sort_by_width(conversion));
     VS_TRY(split_files(conversion));
+    if (options->container == VS_GGUF && conversion->n_files > VS_MAX_GGUF_SPLITS) {
+        status = vs_fail(VS_ERROR_USAGE,
+                         "%zu GGUF files; at most %d are written: give a larger --shard-size",
+                         conversion->n_files, VS_MAX_GGUF_SPLITS);
+        goto fail;
+    }
     *out = conversion;
     return VS_OK;
 fail:

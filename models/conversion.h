@@ -22,7 +22,7 @@ struct vs_conversion_options {
     enum vs_dtype dtype; /* otherwise: F32, F16, BF16, Q8_0 or Q4_K */
     enum vs_target_names names;
     uint64_t shard_bytes; /* of tensors in a file at most, unless one alone is larger; 0: one file.
-                             safetensors only */
+                             Not for torch */
     struct vs_lora_set *loras; /* made for all weights, or NULL; borrowed. A changed tensor whose
                                   format is kept gets that of vs_lora_dtype() */
 };
@@ -63,7 +63,7 @@ size_t vs_conversion_count(const struct vs_conversion *conversion, enum vs_dtype
 VS_CHECK enum vs_status vs_conversion_write(struct vs_conversion *conversion, size_t i,
                                             const struct vs_output *output);
 
-/* Text of the index that belongs to several files; names[i]: of file i, without a folder. Freed
+/* Text of the index that belongs to several safetensors; names[i]: of file i, without a folder. Freed
  * with free(); NULL: out of memory. */
 char *vs_conversion_index(const struct vs_conversion *conversion, char *const *names);
 

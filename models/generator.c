@@ -89,7 +89,7 @@ static enum vs_status create_networks(struct vs_generator *g)
     vs_context_charge(g->context, VS_USE_WEIGHTS);
     VS_TRY(vs_dit_create(&g->dit, g->context, g->model->dit, config, g->options.offload));
     vs_context_charge(g->context, VS_USE_VAE_WEIGHTS);
-    VS_TRY(vs_vae_create(&g->vae, g->context, g->model->vae, false));
+    VS_TRY(vs_vae_create(&g->vae, g->context, g->model->vae, VS_VAE_DECODE));
     vs_context_charge(g->context, VS_USE_VAE);
     VS_TRY(vs_vae_stream_create(&g->decoder, g->vae, &decode));
     if (g->options.offload)

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * gguf.c - reader of GGUF files, versions 2 and 3.
+ * gguf.c - reader of GGUF files, versions 2 and 3, and of models split into several.
  *
  * A header, key-values, a table of tensors, then the data at the next aligned offset. Dimensions
  * stand fastest first in the file and are turned round here. Every read goes through a cursor that
- * cannot leave the file. */
+ * cannot leave the file. Of a split model any file may be given: the names of the others follow
+ * from its own name and number, so that nothing inside a file leads to another place. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -158,10 +160,53 @@ static void unfold(struct vs_tensor_entry *entry, const struct shape_notes *note
 
 /* ---- The tables --------------------------------------------------------------------------- */
 
-static enum vs_status read_key_value(struct vs_weights *weights, struct shape_notes *notes,
-                                     struct cursor *cursor, uint64_t *alignment)
+/* A file up to its table of tensors. */
+struct head {
+    struct cursor cursor; /* at the table */
+    struct vs_text_list metadata;
+    struct shape_notes notes;
+    uint64_t n_tensors, alignment;
+    uint64_t no, n_splits, n_split_tensors; /* UINT64_MAX: not said */
+};
+
+static void free_head(struct head *head)
+{
+    vs_text_free(&head->metadata);
+    free(head->notes.items);
+}
+
+/* Where the number under a key belongs; NULL: it is none that is kept. */
+static uint64_t *number_of(struct head *head, const char *key, size_t n_key)
+{
+    const struct {
+        const char *key;
+        uint64_t *number;
+    } kept[] = {{"general.alignment", &head->alignment},
+                {VS_GGUF_SPLIT_NO, &head->no},
+                {VS_GGUF_SPLIT_COUNT, &head->n_splits},
+                {VS_GGUF_SPLIT_TENSORS, &head->n_split_tensors}};
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        if (n_key == strlen(kept[i].key) && memcmp(key, kept[i].key, n_key) == 0)
+            return kept[i].number;
+    return NULL;
+}
+
+static enum vs_status check_number_type(const struct head *head, const uint64_t *number,
+                                        const char *key, size_t n_key, uint64_t type)
+{
+    const char *path = head->cursor.map->path;
+    if (number == &head->alignment && type != VS_GGUF_U32)
+        return vs_fail(VS_ERROR_MODEL, "%s: general.alignment is no 32-bit number", path);
+    if (type == VS_GGUF_F32 || type == VS_GGUF_F64 || type == VS_GGUF_BOOL ||
+        type == VS_GGUF_STRING || type == VS_GGUF_ARRAY)
+        return vs_fail(VS_ERROR_MODEL, "%s: %.*s is no whole number", path, (int)n_key, key);
+    return VS_OK;
+}
+
+static enum vs_status read_key_value(struct head *head)
 {
     enum vs_status status;
+    struct cursor *cursor = &head->cursor;
     const char *key, *text;
     size_t n_key, n;
     uint64_t type, value;
@@ -171,26 +216,20 @@ static enum vs_status read_key_value(struct vs_weights *weights, struct shape_no
     if (type >= VS_N_GGUF_VALUES)
         return vs_fail(VS_ERROR_MODEL, "%s: a value of unknown type %ju at offset %zu",
                        cursor->map->path, (uintmax_t)type, cursor->at - 4);
-    bool is_alignment =
-        n_key == strlen("general.alignment") && memcmp(key, "general.alignment", n_key) == 0;
-    if (is_alignment && type != VS_GGUF_U32)
-        return vs_fail(VS_ERROR_MODEL, "%s: general.alignment is no 32-bit number",
-                       cursor->map->path);
+    uint64_t *number = number_of(head, key, n_key);
+    if (number)
+        VS_TRY(check_number_type(head, number, key, n_key, type));
     if (type == VS_GGUF_STRING) {
         VS_TRY(read_string(&text, &n, cursor, "a string value"));
-        return vs_text_add(&weights->metadata, key, n_key, text, n);
+        return vs_text_add(&head->metadata, key, n_key, text, n);
     }
     if (type == VS_GGUF_ARRAY) {
-        VS_TRY(note_shape(notes, key, n_key, cursor->at));
+        VS_TRY(note_shape(&head->notes, key, n_key, cursor->at));
         return skip_array(cursor);
     }
     VS_TRY(read_number(&value, cursor, value_bytes[type], "a value"));
-    if (is_alignment) {
-        if (value == 0 || (value & (value - 1)))
-            return vs_fail(VS_ERROR_MODEL, "%s: general.alignment is %ju, which is no power of two",
-                           cursor->map->path, (uintmax_t)value);
-        *alignment = value;
-    }
+    if (number)
+        *number = value;
     return VS_OK;
 fail:
     return status;
@@ -264,15 +303,22 @@ fail:
     return status;
 }
 
-/* The table is read twice: where the data begin is known only behind its end. */
-static enum vs_status read_tensors(struct vs_weights *weights, struct shape_notes *notes,
-                                   struct cursor cursor, uint64_t n_tensors, uint64_t alignment)
+/* The table is read twice: where the data begin is known only behind its end. What the file says of
+ * itself goes to the weights, if no file before it said anything. */
+static enum vs_status read_tensors(struct vs_weights *weights, struct head *head)
 {
     enum vs_status status;
     struct vs_tensor_entry entry = {0};
-    struct cursor again = cursor;
+    struct cursor cursor = head->cursor, again = cursor;
     const struct vs_file_map *map = cursor.map;
+    struct shape_notes *notes = &head->notes;
+    uint64_t n_tensors = head->n_tensors, alignment = head->alignment;
 
+    if (!weights->metadata.n) {
+        struct vs_text_list none = weights->metadata;
+        weights->metadata = head->metadata;
+        head->metadata = none;
+    }
     for (uint64_t i = 0; i < n_tensors; i++)
         VS_TRY(read_tensor(&entry, &cursor));
     uint64_t start = (cursor.at + alignment - 1) / alignment * alignment;
@@ -290,7 +336,111 @@ static enum vs_status read_tensors(struct vs_weights *weights, struct shape_note
         unfold(&entry, notes, &cursor);
         VS_TRY(vs_weights_add(weights, map, &entry, NULL));
     }
-    return vs_weights_check_overlap(weights);
+    return VS_OK;
+fail:
+    return status;
+}
+
+/* head is freed by the caller, also on a fault. */
+static enum vs_status read_head(struct head *head, const struct vs_file_map *map)
+{
+    enum vs_status status;
+    uint64_t version, n_values;
+
+    *head = (struct head){.cursor = {map, 4},
+                          .alignment = DEFAULT_ALIGNMENT,
+                          .no = UINT64_MAX,
+                          .n_splits = UINT64_MAX,
+                          .n_split_tensors = UINT64_MAX};
+    VS_TRY(read_number(&version, &head->cursor, 4, "the header"));
+    VS_TRY(read_number(&head->n_tensors, &head->cursor, 8, "the header"));
+    VS_TRY(read_number(&n_values, &head->cursor, 8, "the header"));
+    if (version != 2 && version != 3)
+        return vs_fail(VS_ERROR_MODEL, "%s: GGUF version %ju%s; versions 2 and 3 are read",
+                       map->path, (uintmax_t)version,
+                       version && !(version & 0xffff) ? " (a big-endian file)" : "");
+    if (head->n_tensors > VS_MAX_TENSORS || n_values > MAX_KEY_VALUES)
+        return vs_fail(VS_ERROR_MODEL,
+                       "%s: %ju tensors and %ju key-values; at most %d and %d are read", map->path,
+                       (uintmax_t)head->n_tensors, (uintmax_t)n_values, VS_MAX_TENSORS,
+                       MAX_KEY_VALUES);
+    for (uint64_t i = 0; i < n_values; i++)
+        VS_TRY(read_key_value(head));
+    uint64_t alignment = head->alignment;
+    if (alignment == 0 || (alignment & (alignment - 1)))
+        return vs_fail(VS_ERROR_MODEL, "%s: general.alignment is %ju, which is no power of two",
+                       map->path, (uintmax_t)alignment);
+fail:
+    return status;
+}
+
+/* ---- Split models ------------------------------------------------------------------------- */
+
+/* Of the path of file `no` of so many, the bytes in front of what tells its number. */
+static enum vs_status find_prefix(int *n_prefix, const struct head *head)
+{
+    const char *path = head->cursor.map->path;
+    uintmax_t no = head->no, n = head->n_splits;
+    char ending[64];
+    if (n == 0 || n > VS_MAX_GGUF_SPLITS)
+        return vs_fail(VS_ERROR_MODEL, "%s: %s is %ju; 1 to %d are read", path, VS_GGUF_SPLIT_COUNT,
+                       n, VS_MAX_GGUF_SPLITS);
+    if (no >= n)
+        return vs_fail(VS_ERROR_MODEL, "%s: one of %ju files, but %s is not from 0 to %ju", path, n,
+                       VS_GGUF_SPLIT_NO, n - 1);
+    int n_ending = snprintf(ending, sizeof ending, "-%05ju-of-%05ju.gguf", no + 1, n);
+    size_t n_path = strlen(path);
+    if (n_path < (size_t)n_ending || strcmp(path + n_path - (size_t)n_ending, ending) != 0)
+        return vs_fail(VS_ERROR_MODEL,
+                       "%s: is file %ju of %ju and has to be named NAME%s, as it was, for the "
+                       "others to be found; rename it",
+                       path, no + 1, n, ending);
+    *n_prefix = (int)n_path - n_ending;
+    return VS_OK;
+}
+
+/* File `no` of the model to which `given` belongs. */
+static enum vs_status read_split(struct vs_weights *weights, const struct head *given, int n_prefix,
+                                 uint64_t no)
+{
+    enum vs_status status;
+    struct head head = {.alignment = 0};
+    struct vs_file_map *map;
+    const char *of = given->cursor.map->path;
+    char *path = vs_format("%.*s-%05ju-of-%05ju.gguf", n_prefix, of, (uintmax_t)no + 1,
+                           (uintmax_t)given->n_splits);
+    if (!path)
+        return VS_ERROR_MEMORY;
+    VS_TRY(vs_file_map_open(&map, path));
+    VS_TRY(vs_weights_add_map(weights, map));
+    if (map->size < 4 || memcmp(map->data, "GGUF", 4) != 0) {
+        status = vs_fail(VS_ERROR_MODEL, "%s: is no GGUF file", path);
+        goto fail;
+    }
+    VS_TRY(read_head(&head, map));
+    if (head.no != no || head.n_splits != given->n_splits ||
+        head.n_split_tensors != given->n_split_tensors) {
+        status = vs_fail(VS_ERROR_MODEL,
+                         "%s: says of itself that it is another file, or of another model",
+                         path);
+        goto fail;
+    }
+    VS_TRY(read_tensors(weights, &head));
+fail:
+    free_head(&head);
+    free(path);
+    return status == VS_ERROR_MODEL ? vs_fail_in(status, "%s", of) : status;
+}
+
+/* All files in their order, whichever was given. */
+static enum vs_status read_splits(struct vs_weights *weights, struct head *given)
+{
+    enum vs_status status;
+    int n_prefix = 0;
+    VS_TRY(find_prefix(&n_prefix, given));
+    for (uint64_t i = 0; i < given->n_splits; i++)
+        VS_TRY(i == given->no ? read_tensors(weights, given)
+                              : read_split(weights, given, n_prefix, i));
 fail:
     return status;
 }
@@ -298,26 +448,20 @@ fail:
 enum vs_status vs_gguf_read(struct vs_weights *weights, const struct vs_file_map *map)
 {
     enum vs_status status;
-    struct cursor cursor = {map, 4};
-    struct shape_notes notes = {0};
-    uint64_t version, n_tensors, n_values, alignment = DEFAULT_ALIGNMENT;
-
+    struct head head;
     weights->container = VS_GGUF;
-    VS_TRY(read_number(&version, &cursor, 4, "the header"));
-    VS_TRY(read_number(&n_tensors, &cursor, 8, "the header"));
-    VS_TRY(read_number(&n_values, &cursor, 8, "the header"));
-    if (version != 2 && version != 3)
-        return vs_fail(VS_ERROR_MODEL, "%s: GGUF version %ju%s; versions 2 and 3 are read",
-                       map->path, (uintmax_t)version,
-                       version && !(version & 0xffff) ? " (a big-endian file)" : "");
-    if (n_tensors > VS_MAX_TENSORS || n_values > MAX_KEY_VALUES)
-        return vs_fail(VS_ERROR_MODEL,
-                       "%s: %ju tensors and %ju key-values; at most %d and %d are read", map->path,
-                       (uintmax_t)n_tensors, (uintmax_t)n_values, VS_MAX_TENSORS, MAX_KEY_VALUES);
-    for (uint64_t i = 0; i < n_values; i++)
-        VS_TRY(read_key_value(weights, &notes, &cursor, &alignment));
-    VS_TRY(read_tensors(weights, &notes, cursor, n_tensors, alignment));
+    VS_TRY(read_head(&head, map));
+    /* One that stands alone may have any name. */
+    VS_TRY(head.n_splits == UINT64_MAX || head.n_splits == 1 ? read_tensors(weights, &head)
+                                                             : read_splits(weights, &head));
+    if (head.n_split_tensors != UINT64_MAX && head.n_split_tensors != weights->n_tensors) {
+        status =
+            vs_fail(VS_ERROR_MODEL, "%s: %s is %ju, but %zu tensors are there", map->path,
+                    VS_GGUF_SPLIT_TENSORS, (uintmax_t)head.n_split_tensors, weights->n_tensors);
+        goto fail;
+    }
+    VS_TRY(vs_weights_check_overlap(weights));
 fail:
-    free(notes.items);
+    free_head(&head);
     return status;
 }

@@ -27,6 +27,14 @@ enum vs_gguf_value {
 /* In front of a tensor's name: the shape (array of I32) of a tensor that was folded. */
 #define VS_GGUF_SHAPE_KEY "comfy.gguf.orig_shape."
 
+/* Of a model in several files, as llama.cpp's gguf-split writes them: the file's number, from 0, how
+ * many there are (both U16), and the tensors in all of them (I32). The files lie in one folder, are
+ * named PREFIX-00001-of-00003.gguf, and the first has what is said of the model. */
+#define VS_GGUF_SPLIT_NO "split.no"
+#define VS_GGUF_SPLIT_COUNT "split.count"
+#define VS_GGUF_SPLIT_TENSORS "split.tensors.count"
+enum { VS_MAX_GGUF_SPLITS = 1000 };
+
 /* Number of a tensor's format, or UINT32_MAX for one that GGUF lacks. */
 uint32_t vs_gguf_type(enum vs_dtype dtype);
 

@@ -55,6 +55,7 @@ models_libmodels_la_SOURCES += \
 	models/dit_stream.c models/dit_stream.h \
 	models/cache.c models/cache.h \
 	models/generator.c models/generator.h models/plan.c \
+	models/encoder.c \
 	models/run_plan.c models/run_plan.h \
 	models/state.c models/state_file.c models/state_file.h
 

@@ -161,6 +161,7 @@ enum vs_status vs_model_open(struct vs_model **out, const struct vs_model_files 
     VS_TRY(vs_tokenizer_open(&model->tokenizer, paths.tokenizer));
     VS_TRY(check_together(model, &paths));
     describe(&model->info, &model->config);
+    model->info.can_encode = model->vae_shape.has_encoder;
     if (!files->sizes_only)
         VS_TRY(fingerprint(model, &paths));
     vs_model_paths_free(&paths);

@@ -151,7 +151,7 @@ fail:
 }
 
 enum vs_status vs_vae_create(struct vs_vae **out, struct vs_context *context,
-                             const struct vs_weights *weights, bool encoder)
+                             const struct vs_weights *weights, unsigned directions)
 {
     enum vs_status status = VS_OK;
     struct vs_vae_shape shape;
@@ -163,8 +163,9 @@ enum vs_status vs_vae_create(struct vs_vae **out, struct vs_context *context,
         return VS_ERROR_MEMORY;
     vae->context = context;
     const struct row decoding = decoder_row(shape.base), encoding = encoder_row(shape.base);
-    VS_TRY(create_blocks(vae->decoder, &vae->n_decoder, context, weights, &decoding));
-    if (encoder && shape.has_encoder)
+    if (directions & VS_VAE_DECODE)
+        VS_TRY(create_blocks(vae->decoder, &vae->n_decoder, context, weights, &decoding));
+    if (directions & VS_VAE_ENCODE && shape.has_encoder)
         VS_TRY(create_blocks(vae->encoder, &vae->n_encoder, context, weights, &encoding));
     VS_TRY(vs_floats_create(&vae->mean, context, NULL, LATENTS));
     VS_TRY(vs_floats_create(&vae->std, context, NULL, LATENTS));
@@ -232,10 +233,11 @@ enum vs_status vs_vae_stream_create(struct vs_vae_stream **out, struct vs_vae *v
     struct vs_vae_stream *stream = NULL;
     size_t n_frames, height, width;
     *out = NULL;
-    if (!decode && !vae->n_encoder)
+    if (!(decode ? vae->n_decoder : vae->n_encoder))
         return vs_fail(VS_ERROR_MODEL,
-                       "the VAE's encoder is not loaded; encoding needs the complete file "
-                       "(Wan2.1_VAE.pth)");
+                       "the VAE's %s is not loaded; %scoding needs the complete file "
+                       "(Wan2.1_VAE.pth)",
+                       decode ? "decoder" : "encoder", decode ? "de" : "en");
     bool fits = vs_mul_ok(options->n_latent_frames, VS_VAE_RATE, &n_frames) &&
                 vs_mul_ok(options->height, VS_VAE_SCALE, &height) &&
                 vs_mul_ok(options->width, VS_VAE_SCALE, &width);

@@ -30,18 +30,18 @@ VS_CHECK enum vs_status vs_vae_check(const struct vs_weights *weights, struct vs
 
 struct vs_vae; /* weights on a device, shared by streams */
 
-/* Checks and uploads the decoder, and the encoder (as large) if wanted and there; weights may be
- * closed afterwards. context is borrowed. */
+enum vs_vae_direction { VS_VAE_DECODE = 1, VS_VAE_ENCODE = 2 };
+
+/* Checks all, and uploads the halves that the directions, added up, need and the file has; weights
+ * may be closed afterwards. context is borrowed. */
 VS_CHECK enum vs_status vs_vae_create(struct vs_vae **vae, struct vs_context *context,
-                                      const struct vs_weights *weights, bool encoder);
+                                      const struct vs_weights *weights, unsigned directions);
 void vs_vae_free(struct vs_vae *vae);
 
 /* Replaces the released mean and deviation of the latents, [VS_VAE_CHANNELS] each. VS_ERROR_MODEL
  * unless they are finite and the deviations positive. */
 VS_CHECK enum vs_status vs_vae_set_latent_scale(struct vs_vae *vae, const double *mean,
                                                 const double *std);
-
-enum vs_vae_direction { VS_VAE_DECODE, VS_VAE_ENCODE };
 
 struct vs_vae_stream_options {
     enum vs_vae_direction direction;

@@ -3,8 +3,9 @@
  * weights.h - tensors of a model file, whatever its container.
  *
  * vs_weights_open() recognises safetensors (single, or sharded through *.index.json), torch zip
- * archives and GGUF v2/v3 by content, checks every size and offset, and maps the data; nothing in
- * a file is executed and nothing is read before its range is proved to lie inside the file. */
+ * archives and GGUF v2/v3 (single, or split) by content, checks every size and offset, and maps the
+ * data; nothing in a file is executed and nothing is read before its range is proved to lie inside
+ * the file. */
 #ifndef VS_MODELS_WEIGHTS_H
 #define VS_MODELS_WEIGHTS_H
 

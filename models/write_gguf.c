@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * write_gguf.c - writer of GGUF files, version 3.
+ * write_gguf.c - writer of GGUF files, version 3, one or several as gguf.h says.
  *
  * ggml knows at most four dimensions. A tensor of more has its first ones multiplied together, and
  * its shape is written down under the key that ComfyUI's reader looks for; gguf.c reads it, too. */
@@ -29,11 +29,12 @@ static void put_text_value(struct vs_table *table, const char *key, const char *
     put_string(table, value);
 }
 
-static void put_number_value(struct vs_table *table, const char *key, uint32_t value)
+static void put_number_value(struct vs_table *table, const char *key, enum vs_gguf_value type,
+                             size_t value)
 {
     put_string(table, key);
-    vs_table_number(table, VS_GGUF_U32, 4);
-    vs_table_number(table, value, 4);
+    vs_table_number(table, type, 4);
+    vs_table_number(table, value, type == VS_GGUF_U16 ? 2 : 4);
 }
 
 static bool reshaped(const struct vs_new_tensor *tensor)
@@ -79,26 +80,40 @@ static const char *architecture(const struct vs_conversion *conversion)
     return words[conversion->part];
 }
 
-static uint64_t put_values(struct vs_table *table, const struct vs_conversion *conversion)
+/* Of the model as a whole. */
+static uint64_t put_model_values(struct vs_table *table, const struct vs_conversion *conversion)
 {
     uint64_t n = 2;
     bool blocks = false;
     put_text_value(table, "general.architecture", architecture(conversion));
-    put_number_value(table, "general.file_type", file_type(conversion));
+    put_number_value(table, "general.file_type", VS_GGUF_U32, file_type(conversion));
     for (size_t i = 0; i < conversion->metadata.n; i++, n++)
         put_text_value(table, conversion->metadata.entries[i].key,
                        conversion->metadata.entries[i].value);
-    for (size_t i = 0; i < conversion->n_tensors; i++) {
-        const struct vs_new_tensor *tensor = &conversion->tensors[i];
-        blocks |= vs_dtype_info(tensor->dtype)->n_elements > 1;
-        if (!reshaped(tensor))
-            continue;
-        put_shape_value(table, tensor);
+    for (size_t i = 0; i < conversion->n_tensors; i++)
+        blocks |= vs_dtype_info(conversion->tensors[i].dtype)->n_elements > 1;
+    if (blocks) {
+        put_number_value(table, "general.quantization_version", VS_GGUF_U32, QUANTIZATION_VERSION);
         n++;
     }
-    if (blocks) {
-        put_number_value(table, "general.quantization_version", QUANTIZATION_VERSION);
+    return n;
+}
+
+/* Of file i. */
+static uint64_t put_values(struct vs_table *table, const struct vs_conversion *conversion, size_t i)
+{
+    uint64_t n = i ? 0 : put_model_values(table, conversion);
+    for (size_t t = conversion->first[i]; t < conversion->first[i + 1]; t++) {
+        if (!reshaped(&conversion->tensors[t]))
+            continue;
+        put_shape_value(table, &conversion->tensors[t]);
         n++;
+    }
+    if (conversion->n_files > 1) {
+        put_number_value(table, VS_GGUF_SPLIT_NO, VS_GGUF_U16, i);
+        put_number_value(table, VS_GGUF_SPLIT_COUNT, VS_GGUF_U16, conversion->n_files);
+        put_number_value(table, VS_GGUF_SPLIT_TENSORS, VS_GGUF_I32, conversion->n_tensors);
+        n += 3;
     }
     return n;
 }
@@ -125,20 +140,20 @@ enum vs_status vs_gguf_write(struct vs_conversion *conversion, size_t i,
     static const uint8_t zeros[ALIGNMENT];
     enum vs_status status;
     struct vs_table table = {0}, values = {0};
-    uint64_t n_values = put_values(&values, conversion), offset = 0;
-    (void)i; /* there is only one */
+    size_t first = conversion->first[i], end = conversion->first[i + 1];
+    uint64_t n_values = put_values(&values, conversion, i), offset = 0;
     vs_table_text(&table, "GGUF");
     vs_table_number(&table, 3, 4);
-    vs_table_number(&table, conversion->n_tensors, 8);
+    vs_table_number(&table, end - first, 8);
     vs_table_number(&table, n_values, 8);
     vs_table_join(&table, &values);
-    for (size_t t = 0; t < conversion->n_tensors; t++) {
+    for (size_t t = first; t < end; t++) {
         put_tensor(&table, &conversion->tensors[t], offset);
         offset += aligned(conversion->tensors[t].n_bytes);
     }
     vs_table_fill(&table, 0, (size_t)(aligned(table.n) - table.n));
     VS_TRY(vs_table_write(&table, output));
-    for (size_t t = 0; t < conversion->n_tensors; t++) {
+    for (size_t t = first; t < end; t++) {
         uint64_t n_bytes = conversion->tensors[t].n_bytes;
         VS_TRY(vs_conversion_put_tensor(conversion, &conversion->tensors[t], output));
         if (n_bytes % ALIGNMENT)

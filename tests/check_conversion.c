@@ -674,7 +674,7 @@ START_TEST(what_cannot_be_is_refused)
     struct vs_conversion_options options = {.container = VS_SAFETENSORS, .keep_dtype = true};
     ck_assert_int_eq(vs_conversion_create(&conversion, twice, 2, &options), VS_ERROR_MODEL);
     ck_assert_ptr_nonnull(strstr(vs_error_message(), "comes from"));
-    options.container = VS_GGUF;
+    options.container = VS_TORCH;
     options.shard_bytes = 1;
     ck_assert_int_eq(vs_conversion_create(&conversion, twice, 1, &options), VS_ERROR_USAGE);
     ck_assert_ptr_nonnull(strstr(vs_error_message(), "--shard-size"));
@@ -693,6 +693,39 @@ START_TEST(what_cannot_be_is_refused)
     ck_assert_ptr_nonnull(strstr(vs_error_message(), "--names keep"));
     vs_weights_free(source);
     bytes_free(&file);
+}
+END_TEST
+
+/* As many as are read again. */
+START_TEST(split_gguf_has_its_limit)
+{
+    struct vs_conversion *conversion;
+    struct vs_weights *source;
+    struct bytes file = {0}, json = {0};
+    enum { N = 1001 };
+    for (size_t i = 0; i < N; i++) {
+        char entry[96];
+        snprintf(entry, sizeof entry,
+                 "%s\"t%zu\":{\"dtype\":\"I8\",\"shape\":[1],\"data_offsets\":[%zu,%zu]}",
+                 i ? "," : "{", i, i, i + 1);
+        bytes_text(&json, entry);
+    }
+    bytes_text(&json, "}");
+    bytes_number(&json, 0, 1);
+    safetensors_build(&file, (const char *)json.data, N);
+    check_ok(vs_weights_open_memory(&source, "x", file.data, file.n));
+    const struct vs_weights *const sources[] = {source};
+    struct vs_conversion_options options = {
+        .container = VS_GGUF, .keep_dtype = true, .shard_bytes = 1};
+    ck_assert_int_eq(vs_conversion_create(&conversion, sources, 1, &options), VS_ERROR_USAGE);
+    ck_assert_ptr_nonnull(strstr(vs_error_message(), "a larger --shard-size"));
+    options.shard_bytes = 2;
+    check_ok(vs_conversion_create(&conversion, sources, 1, &options));
+    ck_assert_uint_eq(vs_conversion_files(conversion), 501);
+    vs_conversion_free(conversion);
+    vs_weights_free(source);
+    bytes_free(&file);
+    bytes_free(&json);
 }
 END_TEST
 
@@ -807,6 +840,7 @@ int main(void)
     tcase_add_loop_test(tests, odd_tensors_pass, 0, 3);
     tcase_add_loop_test(tests, data_are_aligned, 0, 3);
     tcase_add_test(tests, shards_hold_all);
+    tcase_add_test(tests, split_gguf_has_its_limit);
     tcase_add_test(tests, what_cannot_be_is_refused);
     tcase_add_loop_test(tests, values_beyond_a_format_are_told, 0, 5);
     tcase_add_test(tests, archives_beyond_four_gigabytes);

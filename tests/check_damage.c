@@ -238,7 +238,9 @@ static bool make_other(const char *changes)
 static void name_file(const char *kind)
 {
     snprintf(path, sizeof path, "%s/%s", folder,
-             strcmp(kind, "run") == 0 ? "run/run.json" : "the-file");
+             strcmp(kind, "run") == 0     ? "run/run.json"
+             : strcmp(kind, "split") == 0 ? "the-file-00001-of-00002.gguf"
+                                          : "the-file");
 }
 
 static void exec_program(const char *kind, bool device)

@@ -423,6 +423,27 @@ START_TEST(only_fast_precision_is_recorded)
 }
 END_TEST
 
+START_TEST(given_frames_are_recorded)
+{
+    struct host_settings settings = example(), back;
+    char *none = host_settings_json(&settings);
+    ck_assert_ptr_null(strstr(none, "given"));
+    settings.given_frames = 33;
+    memset(settings.given_digest, 'c', 64);
+    char *json = host_settings_json(&settings), *line = host_settings_parameters(&settings);
+    ck_assert_ptr_nonnull(strstr(line, ", Begins with: 33 frames that were given, "));
+    ck_assert_int_eq(host_settings_parse(&back, json, "test"), VS_OK);
+    ck_assert_uint_eq(back.given_frames, 33);
+    ck_assert_str_eq(back.given_digest, settings.given_digest);
+    host_settings_free(&back);
+    memcpy(strstr(json, ":33"), ":-3", 3);
+    ck_assert_int_eq(host_settings_parse(&back, json, "test"), VS_ERROR_USAGE);
+    ck_assert_ptr_nonnull(strstr(vs_error_message(), "given"));
+    free(none), free(json), free(line);
+    host_settings_free(&settings);
+}
+END_TEST
+
 /* Files of versions that had no choice of it. */
 START_TEST(a_record_without_kv_is_of_f32)
 {
@@ -776,6 +797,7 @@ int main(void)
     TCase *records = tcase_create("settings");
     tcase_add_test(records, a_record_comes_back_to_the_bit);
     tcase_add_test(records, only_fast_precision_is_recorded);
+    tcase_add_test(records, given_frames_are_recorded);
     tcase_add_test(records, a_record_without_kv_is_of_f32);
     tcase_add_test(records, numbers_in_a_record_are_as_short_as_can_be);
     tcase_add_test(records, parameters_say_the_same_to_people);

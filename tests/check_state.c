@@ -228,6 +228,53 @@ START_TEST(the_order_of_calls_is_held)
 }
 END_TEST
 
+/* What the VAE's encoder makes of all frames at once, and a generator takes. */
+START_TEST(frames_are_encoded_a_latent_frame_at_a_time)
+{
+    enum { FRAME = HEIGHT * WIDTH * 3, LATENT = N_LATENTS / C, N = 4 * C - 3 };
+    const struct vs_vae_stream_options whole = {VS_VAE_ENCODE, C, HEIGHT / 8, WIDTH / 8, 0};
+    struct vs_generate_options options = options_for(N_CHUNKS);
+    struct vs_encoder *encoder;
+    struct vs_vae *vae;
+    struct vs_vae_stream *stream;
+    struct vs_span made;
+    struct vs_chunk chunk;
+    size_t n;
+    float *got = check_nans(N_LATENTS), *want = check_nans(N_LATENTS);
+    float *frames = check_nans(N * FRAME);
+    check_ok(vs_encoder_create(&encoder, check_context, model, &options));
+    check_ok(vs_encoder_next(encoder, got, rgb[0], 1));
+    ck_assert_int_eq(vs_encoder_next(encoder, got, rgb[0], 1), VS_ERROR_USAGE);
+    for (size_t i = 1; i < C; i++)
+        check_ok(vs_encoder_next(encoder, got + i * LATENT, rgb[0] + (4 * i - 3) * FRAME, 4));
+    vs_encoder_free(encoder);
+
+    for (size_t i = 0; i < N * FRAME; i++)
+        frames[i] = (float)rgb[0][i] / 127.5f - 1;
+    struct check_buffer x = check_upload(frames, N * FRAME);
+    check_ok(vs_vae_create(&vae, check_context, model->vae, VS_VAE_ENCODE));
+    check_ok(vs_vae_stream_create(&stream, vae, &whole));
+    check_ok(vs_vae_encode(stream, x.span, N, &made, &n));
+    ck_assert_uint_eq(n, C);
+    check_ok(
+        vs_buffer_read(made.buffer, made.offset * sizeof *want, want, N_LATENTS * sizeof *want));
+    ck_assert_mem_eq(got, want, N_LATENTS * sizeof *want);
+    vs_vae_stream_free(stream);
+    const struct vs_vae_stream_options decode = {VS_VAE_DECODE, C, HEIGHT / 8, WIDTH / 8, 0};
+    ck_assert_int_eq(vs_vae_stream_create(&stream, vae, &decode), VS_ERROR_MODEL);
+    vs_vae_free(vae);
+    check_free(&x);
+
+    struct vs_generator *generator = make(&options);
+    check_ok(vs_generator_remember(generator, got));
+    check_ok(vs_generator_decode(generator, 0, got, &chunk));
+    check_ok(vs_generator_next(generator, &chunk));
+    ck_assert_uint_eq(chunk.index, 1);
+    vs_generator_free(generator);
+    free(got), free(want), free(frames);
+}
+END_TEST
+
 /* ---- What is refused ---------------------------------------------------------------------- */
 
 static char *content(size_t *n_bytes, const char *path)
@@ -468,6 +515,7 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, saving_a_restored_state_gives_the_same_file);
     tcase_add_test(tests, frames_are_right_once_the_history_is_there);
     tcase_add_test(tests, the_order_of_calls_is_held);
+    tcase_add_test(tests, frames_are_encoded_a_latent_frame_at_a_time);
     tcase_add_test(tests, damaged_files_are_refused);
     tcase_add_test(tests, foreign_files_are_refused_by_name);
     tcase_add_test(tests, forged_files_are_refused);

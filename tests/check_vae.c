@@ -28,7 +28,7 @@ static void open_vae(void)
     snprintf(path, sizeof path, "%s/models/demo/Wan2.1_VAE.pth", source ? source : ".");
     check_device_open();
     check_ok(vs_weights_open(&weights, path));
-    check_ok(vs_vae_create(&vae, check_context, weights, true));
+    check_ok(vs_vae_create(&vae, check_context, weights, VS_VAE_DECODE | VS_VAE_ENCODE));
 }
 
 static void close_vae(void)
@@ -211,7 +211,7 @@ START_TEST(bands_keep_to_the_largest_buffer)
     struct vs_vae_stream *stream;
     enum vs_use use;
     check_ok(vs_context_create_hollow(&paper, getenv("VS_TEST_DEVICE")));
-    check_ok(vs_vae_create(&other, paper, weights, false));
+    check_ok(vs_vae_create(&other, paper, weights, VS_VAE_DECODE));
     const struct vs_vae_stream_options options = {
         .direction = VS_VAE_DECODE, .n_latent_frames = N, .height = H, .width = W};
     check_ok(vs_vae_stream_create(&stream, other, &options));
@@ -517,7 +517,7 @@ START_TEST(a_file_without_encoder_decodes)
 
     struct bytes file;
     struct vs_weights *copy = open_copy(&file, "encoder.", "-");
-    check_ok(vs_vae_create(&vae, check_context, copy, true));
+    check_ok(vs_vae_create(&vae, check_context, copy, VS_VAE_DECODE | VS_VAE_ENCODE));
     vs_weights_free(copy);
     bytes_free(&file);
     stream = make_stream(VS_VAE_DECODE, 2, 0);

@@ -76,7 +76,32 @@ check "equal files, however joined" cmp joined.pt one.pt
 check "one shard needs no index" exits 0 convert a.pt -o shards/small.safetensors --shard-size 4G
 check "and keeps its name" [ -s shards/small.safetensors ]
 check "twice the same tensors" fails 5 "comes from" convert a.pt a.gguf -o x.pt
-check "GGUF in shards" fails 2 "--shard-size" convert a.pt -o x.gguf --shard-size 1M
+check "torch in shards" fails 2 "--shard-size" convert a.pt -o x.pt --shard-size 1M
+check "GGUF in shards" exits 0 convert "$forms/dit_f32.safetensors" -o shards/dit.gguf \
+    --shard-size 200K
+check "is told" says "wrote shards/dit-00001-of-"
+n_split=$(find shards -name 'dit-0*.gguf' | grep -c .)
+first=shards/dit-00001-of-0000$n_split.gguf
+second=shards/dit-00002-of-0000$n_split.gguf
+check "no index, no file of the whole" [ "$(find shards -name 'dit.gguf*' | grep -c .)" = 0 ]
+check "all tensors, of any file" [ "$(tensors "$second")" = 89 ]
+check "in one file" exits 0 convert "$forms/dit_f32.safetensors" -o whole.gguf
+check "joined by the first" exits 0 convert "$first" -o first.gguf
+check "joined by the second" exits 0 convert "$second" -o second.gguf
+check "equal files" cmp whole.gguf first.gguf
+check "whichever was given" cmp whole.gguf second.gguf
+check "all at once are too many" fails 5 "of a split GGUF one file" convert "$first" "$second" \
+    -o x.gguf
+check "onto another of its files" fails 2 "is the input" convert "$first" -o "$second"
+cp "$second" renamed.gguf
+check "another name" fails 5 "has to be named" "$program" inspect renamed.gguf
+mv "$second" held
+check "one is missing" fails 5 "no such file" "$program" inspect "$first"
+cp "$first" "$second"
+check "one twice" fails 5 "says of itself" "$program" inspect "$first"
+echo text >"$second"
+check "no GGUF" fails 5 "is no GGUF file" "$program" inspect "$first"
+mv held "$second"
 for size in 0 4X G 4GB -1 99999999999999999999G ""; do
     check "--shard-size '$size'" fails 2 "--shard-size" convert a.pt -o x.safetensors \
         --shard-size "$size"

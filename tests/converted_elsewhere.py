@@ -141,6 +141,28 @@ def shards(folder):
     check("total_size", index["metadata"]["total_size"] == sum(len(v[2]) for v in want.values()))
 
 
+def splits(folder):
+    """The parts of a split GGUF, as llama.cpp counts and names them."""
+    if not (safetensors and gguf):
+        return
+    path = forms / "dit_f32.safetensors"
+    convert(path, "-o", folder / "split.gguf", "--shard-size", "200K")
+    parts, want, got = sorted(folder.glob("split-*.gguf")), read_safetensors(path), {}
+    kinds = gguf.GGUFValueType
+    for i, part in enumerate(parts):
+        check(f"{part.name}: its name", part.name == f"split-{i + 1:05}-of-{len(parts):05}.gguf")
+        reader = gguf.GGUFReader(part)
+        for key, kind, value in (("no", kinds.UINT16, i), ("count", kinds.UINT16, len(parts)),
+                                 ("tensors.count", kinds.INT32, len(want))):
+            field = reader.get_field("split." + key)
+            check(f"{part.name}: split.{key}", field.types == [kind] and field.contents() == value)
+        check(f"{part.name}: the model is described in the first",
+              (reader.get_field("general.architecture") is not None) == (i == 0))
+        got.update(read_gguf(part))
+    check("several parts", len(parts) > 2)
+    same("parts", got, want)
+
+
 def demo_f32(folder):
     """The demo's transformer, which is float16, widened; every half is a float."""
     path, out = demo / "diffusion_pytorch_model.safetensors", folder / "demo_f32.safetensors"
@@ -226,7 +248,7 @@ def merged(folder):
 
 
 with tempfile.TemporaryDirectory() as made:
-    for test in (containers, shards, narrowed, quantised, merged):
+    for test in (containers, shards, splits, narrowed, quantised, merged):
         test(pathlib.Path(made))
 print(f"{n_passed} passed, {n_failed} failed")
 sys.exit(1 if n_failed else 0 if all((safetensors, torch, gguf)) else 77)

@@ -188,6 +188,39 @@ static void gguf_file(struct sample *sample)
     bytes_zeros(file, 24);
 }
 
+/* File `no` of two, with one tensor each. */
+static void build_split(struct sample *sample, uint64_t no, const char *name)
+{
+    number(sample, "magic", 0x46554747, 4);
+    number(sample, "version", 3, 4);
+    number(sample, "n_tensors", 1, 8);
+    number(sample, "n_values", 3, 8);
+    string(sample, "key.no", "split.no");
+    number(sample, "type.no", 2, 4);
+    number(sample, "no", no, 2);
+    string(sample, "key.count", "split.count");
+    number(sample, "type.count", 2, 4);
+    number(sample, "count", 2, 2);
+    string(sample, "key.tensors", "split.tensors.count");
+    number(sample, "type.tensors", 5, 4);
+    number(sample, "tensors", 2, 4);
+    tensor(sample, name, 1, (uint64_t[]){6}, 0, 0);
+    bytes_align(&sample->file, 32);
+    mark(sample, 24, "data");
+    bytes_zeros(&sample->file, 32);
+}
+
+static void split_file(struct sample *sample)
+{
+    struct sample second = {0};
+    char path[512];
+    build_split(&second, 1, "b");
+    snprintf(path, sizeof path, "%s/the-file-00002-of-00002.gguf", sample->folder);
+    bytes_write_file(&second.file, path);
+    sample_free(&second);
+    build_split(sample, 0, "a");
+}
+
 /* ---- Torch -------------------------------------------------------------------------------- */
 
 static void pickle_of_one(struct sample *sample)
@@ -390,6 +423,7 @@ const struct sample_kind *sample_find(const char *name)
         {"lora", lora_text, safetensors_file},
         {"index", index_text, NULL},
         {"gguf", nothing, gguf_file},
+        {"split", nothing, split_file},
         {"torch", pickle_of_one, torch_file},
         {"torch64", pickle_of_one, torch64_file},
         {"spiece", nothing, spiece_file},

@@ -141,7 +141,7 @@ static void compare_frames(struct golden *golden, const struct vs_generator *gen
                                             .height = height / VS_VAE_SCALE,
                                             .width = width / VS_VAE_SCALE};
     float *got = golden_alloc(golden, n * sizeof *got);
-    golden_ok(golden, vs_vae_create(&vae, golden->context, generator->model->vae, false));
+    golden_ok(golden, vs_vae_create(&vae, golden->context, generator->model->vae, VS_VAE_DECODE));
     golden_defer(golden, free_vae, vae);
     golden_ok(golden, vs_vae_stream_create(&stream, vae, &options));
     golden_defer(golden, free_stream, stream);

@@ -120,7 +120,7 @@ static struct vs_vae *open_vae(struct golden *golden)
     struct vs_vae *vae;
     golden_ok(golden, vs_weights_open(&weights, path));
     golden_defer(golden, close_weights, weights);
-    golden_ok(golden, vs_vae_create(&vae, golden->context, weights, true));
+    golden_ok(golden, vs_vae_create(&vae, golden->context, weights, VS_VAE_DECODE | VS_VAE_ENCODE));
     golden_defer(golden, free_vae, vae);
     if (golden_json(golden, "mean"))
         golden_ok(golden, vs_vae_set_latent_scale(vae, channel_list(golden, "mean"),

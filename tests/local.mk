@@ -139,8 +139,8 @@ tests_check_state_SOURCES = tests/check_state.c
 nodist_EXTRA_tests_check_state_SOURCES = force_cxx_link.cc
 tests_check_state_CFLAGS = $(tests_cflags)
 tests_check_state_LDADD = $(tests_ldadd)
-dist_check_SCRIPTS += tests/cli-resume.sh
-TESTS += tests/cli-resume.sh
+dist_check_SCRIPTS += tests/cli-resume.sh tests/cli-extend.sh
+TESTS += tests/cli-resume.sh tests/cli-extend.sh
 check-long-resume: videossm-cl$(EXEEXT)
 	srcdir=$(srcdir) sh $(srcdir)/tests/cli-resume.sh long
 check-long: check-long-resume
