@@ -119,6 +119,26 @@ check "just enough, offloaded" exits 0 generate --max-memory "$(value device_byt
     --offload -o offloaded.y4m
 check "the same video" cmp video.y4m offloaded.y4m
 
+# ---- Small buffers -------------------------------------------------------------------------------
+
+# 900 KiB hold neither a layer's keys in so large a window (918 and 909 KiB) nor the decoder's
+# frames: heads go in groups, rows in bands. What one run kept, the other goes on with.
+for options in "--window 51" "--window 101 --kv f16"; do
+    check "large buffers, $options" exits 0 plan --json $options
+    check "are wanted" json 'p["largest_buffer"]["bytes"] > 2e6'
+    check "small ones can be" exits 0 plan --json $options --max-alloc 900K
+    rm -rf large small large.y4m small.y4m
+    check "a run" exits 0 generate $options --seconds 1 -o large.y4m --keep large \
+        --checkpoint-every 1
+    check "in small buffers" exits 0 generate $options --seconds 1 -o small.y4m --keep small \
+        --checkpoint-every 1 --max-alloc 900K
+    check "gives the same video" cmp large.y4m small.y4m
+    check "a longer one" exits 0 "$program" generate --extend small --seconds 1
+    check "in small buffers" exits 0 "$program" generate --extend large --seconds 1 \
+        --max-alloc 900K
+    check "is the same" cmp large.y4m small.y4m
+done
+
 # anonymous COMMAND...: the most anonymous memory of a command while it runs, in bytes, to $peak.
 anonymous() {
     peak=0
