@@ -359,18 +359,36 @@ static enum vs_status check_resume(const struct values *values)
     return VS_OK;
 }
 
+/* How to go on, with the prompts of a branch; freed by the caller, also after a fault. */
+static enum vs_status collect_resume(struct host_resume *resume, struct host_prompts *prompts,
+                                     const struct values *values)
+{
+    enum vs_status status = VS_OK;
+    *resume = (struct host_resume){.dir = values->extend ? values->extend : values->resume,
+                                   .redo = values->redo_from.given,
+                                   .from = values->redo_from.value,
+                                   .extend = values->extend ? values->seconds.value : 0,
+                                   .prompts = prompts};
+    VS_TRY(check_resume(values));
+    if (resume->redo)
+        VS_TRY(collect_prompts(prompts, values, resume->from));
+fail:
+    return status;
+}
+
+/* Whether a kept run is to go on; --extend takes plain frames, too. */
+static enum vs_status goes_on(bool *kept_run, const struct values *values)
+{
+    *kept_run = values->resume || values->redo_from.given;
+    return values->extend && !*kept_run ? host_kept_is_run(kept_run, values->extend) : VS_OK;
+}
+
 static enum vs_status go_on(struct values *values, bool *told)
 {
     enum vs_status status = VS_OK;
     struct host_prompts prompts = {0};
-    struct host_resume resume = {.dir = values->extend ? values->extend : values->resume,
-                                 .redo = values->redo_from.given,
-                                 .from = values->redo_from.value,
-                                 .extend = values->extend ? values->seconds.value : 0,
-                                 .prompts = &prompts};
-    VS_TRY(check_resume(values));
-    if (resume.redo)
-        VS_TRY(collect_prompts(&prompts, values, resume.from));
+    struct host_resume resume;
+    VS_TRY(collect_resume(&resume, &prompts, values));
     VS_TRY(host_resume_video(&values->run, &resume, told));
 fail:
     host_prompts_free(&prompts);
@@ -383,11 +401,11 @@ int host_generate(int argc, char **argv)
     bool help, told = false, kept_run = false;
     enum vs_status status =
         host_options_parse(&host_generate_spec, &values, NULL, &help, argc, argv);
-    if (status == VS_OK && values.extend)
-        status = host_kept_is_run(&kept_run, values.extend);
+    if (status == VS_OK)
+        status = goes_on(&kept_run, &values);
     if (status == VS_OK && help)
         host_options_print_help(&host_generate_spec, stdout);
-    else if (status == VS_OK && (kept_run || values.resume || values.redo_from.given))
+    else if (status == VS_OK && kept_run)
         status = go_on(&values, &told);
     else if (status == VS_OK)
         status = generate(&values, &told);
@@ -405,11 +423,13 @@ const struct host_spec host_plan_spec = {
              "device, by use, and on the host; what it will write to disk; and how long it will "
              "take. The run is gone through on paper: of the model's files little more than the "
              "headers is read, and nothing is computed. Exits with 4 when the run does not fit, and "
-             "says what would. A prompt may be missing; then it is as long as one can be.",
+             "says what would. A prompt may be missing; then it is as long as one can be. With "
+             "--resume or --extend the whole run is planned that was kept.",
     .options = options,
     .n_options = N_PLAN_OPTIONS,
     .examples = "  videossm-cl plan -m Wan2.1-T2V-1.3B --seconds 60\n"
-                "  videossm-cl plan -m DIR -d gpu --max-memory 8G --window 12 --kv f16\n",
+                "  videossm-cl plan -m DIR -d gpu --max-memory 8G --window 12 --kv f16\n"
+                "  videossm-cl plan --resume run/ -d gpu\n",
 };
 
 /* As many words as the text encoder takes. */
@@ -427,13 +447,29 @@ static enum vs_status add_longest_prompt(struct host_prompts *prompts, size_t n_
     return status;
 }
 
-static enum vs_status show_plan(const struct values *values)
+static enum vs_status show_plan(const struct values *values, const struct vs_model *model,
+                                const struct vs_generate_options *wish)
+{
+    enum vs_status status = VS_OK;
+    struct host_plan plan;
+    VS_TRY(host_plan_make(&plan, &values->run, model, wish, true));
+    VS_TRY(host_plan_reckon(&plan, values->run.device, values->measure));
+    status = host_plan_check(&plan, &values->run, model, wish);
+    if (!values->json)
+        host_plan_print(stdout, &plan, vs_model_info(model), &values->run);
+    else if (host_plan_print_json(stdout, &plan, vs_model_info(model),
+                                  status == VS_OK ? NULL : vs_error_message()) != VS_OK)
+        status = VS_ERROR_MEMORY;
+fail:
+    return status;
+}
+
+static enum vs_status plan_new(const struct values *values)
 {
     enum { MOST_WORDS = 1024 };
     enum vs_status status = VS_OK;
     struct host_prompts prompts = {0};
     struct vs_model *model = NULL;
-    struct host_plan plan;
     VS_TRY(collect_prompts(&prompts, values, 0));
     if (!values->script && !values->prompt)
         VS_TRY(add_longest_prompt(&prompts, MOST_WORDS));
@@ -441,16 +477,33 @@ static enum vs_status show_plan(const struct values *values)
     VS_TRY(host_run_limit(NULL, &values->run));
     const struct vs_generate_options wish = collect_wish(values, &prompts);
     VS_TRY(host_run_open_model(&model, &values->run, true));
-    VS_TRY(host_plan_make(&plan, &values->run, model, &wish, true));
-    VS_TRY(host_plan_reckon(&plan, values->run.device, values->measure));
-    status = host_plan_check(&plan, &values->run, model, &wish);
-    if (!values->json)
-        host_plan_print(stdout, &plan, vs_model_info(model), &values->run);
-    else if (host_plan_print_json(stdout, &plan, vs_model_info(model),
-                                  status == VS_OK ? NULL : vs_error_message()) != VS_OK)
-        status = VS_ERROR_MEMORY;
+    VS_TRY(show_plan(values, model, &wish));
 fail:
     vs_model_free(model);
+    host_prompts_free(&prompts);
+    return status;
+}
+
+static enum vs_status plan_kept(struct values *values)
+{
+    enum vs_status status = VS_OK;
+    struct host_prompts prompts = {0};
+    struct host_resumed resumed = {.kept = NULL};
+    struct host_resume resume;
+    struct vs_model *model = NULL;
+    VS_TRY(collect_resume(&resume, &prompts, values));
+    VS_TRY(host_run_limit(NULL, &values->run));
+    VS_TRY(host_resume_open(&resumed, &values->run, &resume, true));
+    if (!resume.redo)
+        values->run.keep = resumed.kept->dir;
+    resumed.wish.offload = values->run.offload;
+    /* The fingerprint tells the run's model; only with LoRAs it is too dear for a plan. */
+    VS_TRY(host_run_open_model(&model, &values->run, values->run.loras.n > 0));
+    VS_TRY(host_kept_fit(resumed.kept, vs_model_info(model)));
+    VS_TRY(show_plan(values, model, &resumed.wish));
+fail:
+    vs_model_free(model);
+    host_resume_close(&resumed);
     host_prompts_free(&prompts);
     return status;
 }
@@ -458,19 +511,21 @@ fail:
 int host_plan(int argc, char **argv)
 {
     struct values values = {.seconds = {false, DEFAULT_SECONDS}, .kv = -1};
-    bool help;
+    bool help, kept_run = false;
     enum vs_status status = host_options_parse(&host_plan_spec, &values, NULL, &help, argc, argv);
+    if (status == VS_OK)
+        status = goes_on(&kept_run, &values);
     if (status == VS_OK && help)
         host_options_print_help(&host_plan_spec, stdout);
-    else if (status == VS_OK && (values.resume || values.extend || values.redo_from.given))
+    else if (status == VS_OK && kept_run)
+        status = plan_kept(&values);
+    else if (status == VS_OK && values.extend)
         status = vs_fail(VS_ERROR_USAGE,
-                         "a video that was begun is planned by its options and its length in "
-                         "all; give them in place of --%s",
-                         values.resume   ? "resume"
-                         : values.extend ? "extend"
-                                         : "redo-from");
+                         "--extend: '%s' holds no run that was kept; what plain frames become is "
+                         "planned by its options and its length in all, without --extend",
+                         values.extend);
     else if (status == VS_OK)
-        status = show_plan(&values);
+        status = plan_new(&values);
     host_run_free_options(&values.run);
     free(values.at.items);
     return host_report(status);

@@ -46,13 +46,17 @@ VS_CHECK enum vs_status host_kept_is_run(bool *is_run, const char *dir);
  * VS_ERROR_USAGE: no run, a damaged one, or one that another process is working on. */
 VS_CHECK enum vs_status host_kept_open(struct host_kept **kept, const char *dir);
 
+/* Reads the record of a run, whoever is working on it, and leaves everything as it is: for a plan.
+ * VS_ERROR_USAGE as above. */
+VS_CHECK enum vs_status host_kept_look(struct host_kept **kept, const char *dir);
+
 /* Stores settings, outputs and finished again. */
 VS_CHECK enum vs_status host_kept_store(const struct host_kept *kept);
 
 void host_kept_free(struct host_kept *kept);
 
-/* Another model or version of the program is refused by name, with VS_ERROR_MODEL. Settles the
- * shape of latents. */
+/* Another model or version of the program is refused by name, with VS_ERROR_MODEL; a model that has
+ * no fingerprint, see vs_model_files, counts as the same. Settles the shape of latents. */
 VS_CHECK enum vs_status host_kept_fit(struct host_kept *kept, const struct vs_model_info *model);
 
 /* The same place from every working folder, freed with free(); "-" stays. NULL: out of memory. */

@@ -402,30 +402,22 @@ fail:
     return status;
 }
 
-enum vs_status host_kept_open(struct host_kept **out, const char *dir)
+static enum vs_status load_record(struct host_kept *kept, const char *dir)
 {
     enum vs_status status = VS_OK;
-    char *path = NULL, *latents = NULL, *text = NULL;
+    char *path = vs_format("%s/run.json", dir), *text = NULL;
     json_t *root = NULL;
     json_error_t error;
     struct stat info;
     size_t n_bytes;
-    struct host_kept *kept = new_kept();
-    *out = NULL;
-    if (!kept)
+    if (!path)
         return VS_ERROR_MEMORY;
-    kept->dir = host_kept_path(dir);
-    path = vs_format("%s/run.json", dir);
-    latents = vs_format("%s/latents", dir);
-    if (!kept->dir || !path || !latents) {
-        status = VS_ERROR_MEMORY;
-        goto fail;
-    }
-    VS_TRY(lock(kept));
     /* A pipe under that name would be waited for. */
     if (stat(path, &info) == 0 && !S_ISREG(info.st_mode)) {
-        status = vs_fail(VS_ERROR_USAGE, "'%s': is no regular file; '%s' holds no run that was "
-                                         "kept with --keep", path, dir);
+        status = vs_fail(VS_ERROR_USAGE,
+                         "'%s': is no regular file; '%s' holds no run that was "
+                         "kept with --keep",
+                         path, dir);
         goto fail;
     }
     status = host_read_file(&text, &n_bytes, path, MAX_RECORD_BYTES);
@@ -444,24 +436,58 @@ enum vs_status host_kept_open(struct host_kept **out, const char *dir)
         goto fail;
     }
     VS_TRY(read_record(kept, root, path));
-    remove_drafts(kept->dir);
-    remove_drafts(latents);
-    *out = kept;
-    kept = NULL;
 fail:
     json_decref(root);
     free(text);
-    free(latents);
     free(path);
+    return status;
+}
+
+/* only_look: see host_kept_look(). */
+static enum vs_status open_run(struct host_kept **out, const char *dir, bool only_look)
+{
+    enum vs_status status = VS_OK;
+    char *latents = NULL;
+    struct host_kept *kept = new_kept();
+    *out = NULL;
+    if (!kept)
+        return VS_ERROR_MEMORY;
+    kept->dir = host_kept_path(dir);
+    latents = vs_format("%s/latents", dir);
+    if (!kept->dir || !latents) {
+        status = VS_ERROR_MEMORY;
+        goto fail;
+    }
+    if (!only_look)
+        VS_TRY(lock(kept));
+    VS_TRY(load_record(kept, dir));
+    if (!only_look) {
+        remove_drafts(kept->dir);
+        remove_drafts(latents);
+    }
+    *out = kept;
+    kept = NULL;
+fail:
+    free(latents);
     host_kept_free(kept);
     return status;
+}
+
+enum vs_status host_kept_open(struct host_kept **kept, const char *dir)
+{
+    return open_run(kept, dir, false);
+}
+
+enum vs_status host_kept_look(struct host_kept **kept, const char *dir)
+{
+    return open_run(kept, dir, true);
 }
 
 enum vs_status host_kept_fit(struct host_kept *kept, const struct vs_model_info *model)
 {
     const struct host_settings *settings = &kept->settings;
     const char *name = kept->dir ? kept->dir : "";
-    if (strcmp(settings->model, model->fingerprint) != 0)
+    if (*model->fingerprint && strcmp(settings->model, model->fingerprint) != 0)
         return vs_fail(VS_ERROR_MODEL, "the run '%s' was made with model %s, but this one is %s; "
                                        "give that model with --model", name, settings->model,
                        model->fingerprint);

@@ -52,7 +52,7 @@ static enum vs_status is_finished(bool *finished, const struct host_kept *kept,
 
 /* ---- A longer video ----------------------------------------------------------------------- */
 
-static enum vs_status extend(struct host_kept *kept, double seconds)
+static enum vs_status lengthen(struct host_kept *kept, double seconds)
 {
     struct host_settings *settings = &kept->settings;
     if (settings->noise == VS_NOISE_TORCH)
@@ -64,7 +64,7 @@ static enum vs_status extend(struct host_kept *kept, double seconds)
                        kept->dir, seconds, HOST_MAX_SECONDS);
     settings->seconds += seconds;
     kept->finished = false;
-    return host_kept_store(kept);
+    return VS_OK;
 }
 
 /* ---- Branches ----------------------------------------------------------------------------- */
@@ -146,33 +146,51 @@ static enum vs_status find_given(struct host_past *past, struct host_given *give
 
 /* ---- All of them -------------------------------------------------------------------------- */
 
-static enum vs_status make_video(struct host_run *run, const struct host_resume *resume,
-                                 struct host_kept *kept, bool other_outputs, bool *told)
+enum vs_status host_resume_open(struct host_resumed *resumed, struct host_run *run,
+                                const struct host_resume *resume, bool only_look)
 {
     enum vs_status status = VS_OK;
-    struct host_prompts prompts = {0};
-    struct host_past past = {.source = kept, .kept = resume->redo ? NULL : kept,
-                             .other_outputs = other_outputs};
-    struct vs_generate_options wish;
+    *resumed = (struct host_resumed){.kept = NULL};
+    VS_TRY(only_look ? host_kept_look(&resumed->kept, resume->dir)
+                     : host_kept_open(&resumed->kept, resume->dir));
+    VS_TRY(complete(run, resumed->kept, run->outputs.n == 0 && !resume->redo));
+    if (resume->extend > 0)
+        VS_TRY(lengthen(resumed->kept, resume->extend));
+    host_settings_options(&resumed->wish, &resumed->kept->settings);
+    if (resume->redo) {
+        VS_TRY(check_branch(run, resumed->kept, resume));
+        VS_TRY(join_prompts(&resumed->prompts, resumed->kept, resume));
+        resumed->wish.prompts = resumed->prompts.items;
+        resumed->wish.n_prompts = resumed->prompts.n;
+    }
+fail:
+    return status;
+}
+
+void host_resume_close(struct host_resumed *resumed)
+{
+    host_prompts_free(&resumed->prompts);
+    host_kept_free(resumed->kept);
+}
+
+static enum vs_status make_video(struct host_run *run, const struct host_resume *resume,
+                                 struct host_resumed *resumed, bool other_outputs, bool *told)
+{
+    enum vs_status status = VS_OK;
+    struct host_kept *kept = resumed->kept;
+    struct host_past past = {
+        .source = kept, .kept = resume->redo ? NULL : kept, .other_outputs = other_outputs};
     struct vs_video_info video;
     struct vs_model *model = NULL;
     struct host_progress *teller = NULL;
     struct host_given given;
     bool finished = false;
-    if (resume->redo)
-        VS_TRY(check_branch(run, kept, resume));
     VS_TRY(host_run_check(run));
     VS_TRY(host_run_open_model(&model, run, false));
     VS_TRY(host_kept_fit(kept, vs_model_info(model)));
     if (resume->extend > 0)
-        VS_TRY(extend(kept, resume->extend));
-    host_settings_options(&wish, &kept->settings);
-    if (resume->redo) {
-        VS_TRY(join_prompts(&prompts, kept, resume));
-        wish.prompts = prompts.items;
-        wish.n_prompts = prompts.n;
-    }
-    VS_TRY(vs_video_plan(&video, model, &wish));
+        VS_TRY(host_kept_store(kept));
+    VS_TRY(vs_video_plan(&video, model, &resumed->wish));
     past.n_most = resume->redo ? chunk_at(&video, resume->from) : video.n_chunks;
     given = host_given_of(kept);
     if (resume->redo && past.n_most < given.n_chunks) {
@@ -195,25 +213,22 @@ static enum vs_status make_video(struct host_run *run, const struct host_resume 
         VS_TRY(find_given(&past, &given, vs_model_info(model)));
     kept->every = run->every.value;
     kept->offload = run->offload;
-    VS_TRY(host_run_video(run, model, &wish, false, &past, told));
+    VS_TRY(host_run_video(run, model, &resumed->wish, false, &past, told));
 fail:
     host_progress_free(teller);
     vs_model_free(model);
-    host_prompts_free(&prompts);
     return status;
 }
 
 enum vs_status host_resume_video(struct host_run *run, const struct host_resume *resume,
                                  bool *told)
 {
-    struct host_kept *kept;
+    enum vs_status status = VS_OK;
+    struct host_resumed resumed;
     bool other_outputs = run->outputs.n > 0;
-    enum vs_status status = host_kept_open(&kept, resume->dir);
-    if (status != VS_OK)
-        return status;
-    status = complete(run, kept, !other_outputs && !resume->redo);
-    if (status == VS_OK)
-        status = make_video(run, resume, kept, other_outputs, told);
-    host_kept_free(kept);
+    VS_TRY(host_resume_open(&resumed, run, resume, false));
+    VS_TRY(make_video(run, resume, &resumed, other_outputs, told));
+fail:
+    host_resume_close(&resumed);
     return status;
 }

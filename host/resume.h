@@ -14,6 +14,19 @@ struct host_resume {
     const struct host_prompts *prompts; /* of a branch: from the time `from` on */
 };
 
+/* A kept run, and what is to be made of it. */
+struct host_resumed {
+    struct host_kept *kept;
+    struct host_prompts prompts; /* of a branch */
+    struct vs_generate_options wish;
+};
+
+/* Opens the run, for a plan without touching it (only_look), completes `run` from its record and
+ * settles the wish. What was opened is freed by host_resume_close(), also after a fault. */
+VS_CHECK enum vs_status host_resume_open(struct host_resumed *resumed, struct host_run *run,
+                                         const struct host_resume *resume, bool only_look);
+void host_resume_close(struct host_resumed *resumed);
+
 /* Makes the video of a kept run, or the branch, into run->outputs, or the run's own where there are
  * none. run is completed from the record. VS_ERROR_MODEL: another model or version. */
 VS_CHECK enum vs_status host_resume_video(struct host_run *run, const struct host_resume *resume,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * cache.c - slots, eviction and the fold into the state. */
+ * cache.c - buffers, slots, eviction and the fold into the state. */
 #include "models/cache.h"
 
 #include <stdlib.h>
@@ -9,6 +9,7 @@
 #include "cl/alloc.h"
 #include "cl/context.h"
 #include "kernels/memory/memory.h"
+#include "kernels/pointwise/pointwise.h"
 
 /* Of the unit length of keys and queries of the state, as in Gated DeltaNet. */
 static const float unit_eps = 1e-6f;
@@ -31,24 +32,111 @@ static struct vs_rope_shape rope_shape(const struct vs_cache *cache, size_t n_fr
                                   .grid_columns = cache->shape.grid_columns};
 }
 
-static enum vs_status create_layers(struct vs_buffer ***buffers, struct vs_cache *cache,
-                                    size_t width, enum vs_dtype dtype)
+/* ---- What is kept ------------------------------------------------------------------------- */
+
+size_t vs_cached_head_width(const struct vs_cache *cache, enum vs_cached what)
+{
+    const struct vs_cache_shape *shape = &cache->shape;
+    switch (what) {
+    case VS_CACHED_BETA:
+        return shape->beta_width / shape->n_heads;
+    case VS_CACHED_ALPHA:
+        return shape->alpha_width / shape->n_heads;
+    default:
+        return shape->head_dim;
+    }
+}
+
+enum vs_dtype vs_cached_dtype(const struct vs_cache *cache, enum vs_cached what)
+{
+    return what == VS_CACHED_K || what == VS_CACHED_V ? cache->shape.kv : VS_F32;
+}
+
+static size_t head_bytes(const struct vs_cache *cache, enum vs_cached what)
+{
+    return vs_cached_head_width(cache, what) * vs_dtype_info(vs_cached_dtype(cache, what))->n_bytes;
+}
+
+static size_t count_rows(const struct vs_cache *cache)
+{
+    return cache->shape.n_slots * vs_cache_frame_tokens(cache);
+}
+
+/* As few groups as keep every buffer within what the device allows, of even size. */
+static void settle_groups(struct vs_cache *cache, size_t n_kept)
+{
+    size_t largest_bytes = (size_t)vs_context_device(cache->context)->max_allocation_bytes;
+    size_t n_heads = cache->shape.n_heads, widest = 0;
+    for (size_t what = 0; what < n_kept; what++)
+        if (widest < head_bytes(cache, (enum vs_cached)what))
+            widest = head_bytes(cache, (enum vs_cached)what);
+    size_t n_most = largest_bytes / count_rows(cache) / widest; /* heads of a group */
+    if (!n_most)
+        n_most = 1;
+    cache->n_groups = (n_heads + n_most - 1) / n_most;
+    cache->group_heads = (n_heads + cache->n_groups - 1) / cache->n_groups;
+}
+
+static size_t heads_of(const struct vs_cache *cache, size_t group)
+{
+    size_t n_left = cache->shape.n_heads - group * cache->group_heads;
+    return n_left < cache->group_heads ? n_left : cache->group_heads;
+}
+
+static size_t n_buffers(const struct vs_cache *cache)
+{
+    return cache->shape.n_layers * cache->n_groups;
+}
+
+static enum vs_status create_kept(struct vs_cache *cache, enum vs_cached what)
 {
     enum vs_status status = VS_OK;
-    size_t n = cache->shape.n_slots * vs_cache_frame_tokens(cache);
-    *buffers = vs_alloc(cache->shape.n_layers, sizeof **buffers);
-    if (!*buffers)
+    struct vs_buffer **buffers = vs_alloc(n_buffers(cache), sizeof *buffers);
+    cache->kept[what] = buffers;
+    if (!buffers)
         return VS_ERROR_MEMORY;
-    for (size_t layer = 0; layer < cache->shape.n_layers; layer++) {
-        size_t n_bytes;
-        if (!vs_mul_ok(n, width, &n_bytes) ||
-            !vs_mul_ok(n_bytes, vs_dtype_info(dtype)->n_bytes, &n_bytes))
+    for (size_t i = 0; i < n_buffers(cache); i++) {
+        size_t n_heads = heads_of(cache, i % cache->n_groups), n_bytes;
+        if (!vs_mul_ok(count_rows(cache), n_heads * head_bytes(cache, what), &n_bytes))
             return vs_fail(VS_ERROR_MEMORY, "the KV cache exceeds the address space");
-        VS_TRY(vs_buffer_create(*buffers + layer, cache->context, n_bytes));
+        VS_TRY(vs_buffer_create(buffers + i, cache->context, n_bytes));
     }
 fail:
     return status;
 }
+
+struct vs_cache_group vs_cache_group(const struct vs_cache *cache, size_t layer, size_t group)
+{
+    struct vs_cache_group found = {.first_head = group * cache->group_heads,
+                                   .n_heads = heads_of(cache, group)};
+    for (size_t what = 0; what < VS_N_CACHED; what++)
+        if (cache->kept[what])
+            found.kept[what] = vs_span_of(cache->kept[what][layer * cache->n_groups + group]);
+    return found;
+}
+
+enum vs_status vs_cache_put(const struct vs_cache *cache, size_t layer, enum vs_cached what,
+                            struct vs_span x)
+{
+    enum vs_status status = VS_OK;
+    size_t tokens = vs_cache_frame_tokens(cache), width = vs_cached_head_width(cache, what);
+    struct vs_scatter scatter = {.slots = cache->slots,
+                                 .first_slot = cache->n_cached,
+                                 .rows_per_slot = tokens,
+                                 .n_rows = cache->n_coming * tokens,
+                                 .x_stride = cache->shape.n_heads * width,
+                                 .out = vs_cached_dtype(cache, what)};
+    for (size_t i = 0; i < cache->n_groups; i++) {
+        const struct vs_cache_group group = vs_cache_group(cache, layer, i);
+        scatter.n_channels = group.n_heads * width;
+        VS_TRY(vs_scatter_rows_run(cache->context, group.kept[what], x, &scatter));
+        x.offset += scatter.n_channels;
+    }
+fail:
+    return status;
+}
+
+/* ---- Memory ------------------------------------------------------------------------------- */
 
 enum vs_status vs_cache_create(struct vs_cache **out, struct vs_context *context,
                                const struct vs_cache_shape *shape)
@@ -63,18 +151,19 @@ enum vs_status vs_cache_create(struct vs_cache **out, struct vs_context *context
     size_t width = vs_cache_width(cache), tokens = vs_cache_frame_tokens(cache);
     struct vs_rope_shape largest = rope_shape(cache, shape->n_slots);
     size_t table = vs_rope_table_size(&largest);
+    size_t n_kept = shape->memory ? VS_N_CACHED : VS_CACHED_BETA;
 
     vs_context_charge(context, VS_USE_KV);
-    VS_TRY(create_layers(&cache->k, cache, width, shape->kv));
-    VS_TRY(create_layers(&cache->v, cache, width, shape->kv));
+    settle_groups(cache, n_kept);
+    for (size_t what = 0; what < n_kept; what++)
+        VS_TRY(create_kept(cache, (enum vs_cached)what));
     if (shape->memory) {
         size_t n_state = shape->n_layers * width * shape->head_dim;
-        VS_TRY(create_layers(&cache->beta, cache, shape->beta_width, VS_F32));
-        VS_TRY(create_layers(&cache->alpha, cache, shape->alpha_width, VS_F32));
         vs_context_charge(context, VS_USE_STATE);
         VS_TRY(vs_floats_create(&cache->state, context, NULL, n_state));
         VS_TRY(vs_buffer_zero(cache->state, 0, n_state * sizeof(float)));
-        VS_TRY(vs_floats_create(&cache->evicted_k, context, NULL, shape->chunk * tokens * width));
+        VS_TRY(vs_floats_create(&cache->evicted_k, context, NULL,
+                                shape->chunk * tokens * cache->group_heads * shape->head_dim));
         vs_context_charge(context, VS_USE_KV);
     }
     VS_TRY(vs_floats_create(&cache->latents, context, NULL, shape->n_slots * shape->latent_size));
@@ -104,10 +193,9 @@ enum vs_status vs_cache_reset(struct vs_cache *cache)
 enum vs_status vs_cache_rest(struct vs_cache *cache)
 {
     enum vs_status status = VS_OK;
-    struct vs_buffer **const kinds[] = {cache->k, cache->v, cache->beta, cache->alpha};
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        for (size_t layer = 0; kinds[i] && layer < cache->shape.n_layers; layer++)
-            VS_TRY(vs_buffer_rest(kinds[i][layer], true));
+    for (size_t what = 0; what < VS_N_CACHED; what++)
+        for (size_t i = 0; cache->kept[what] && i < n_buffers(cache); i++)
+            VS_TRY(vs_buffer_rest(cache->kept[what][i], true));
     if (cache->evicted_k)
         VS_TRY(vs_buffer_rest(cache->evicted_k, false));
 fail:
@@ -117,31 +205,24 @@ fail:
 enum vs_status vs_cache_wake(struct vs_cache *cache)
 {
     enum vs_status status = VS_OK;
-    struct vs_buffer **const kinds[] = {cache->k, cache->v, cache->beta, cache->alpha};
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        for (size_t layer = 0; kinds[i] && layer < cache->shape.n_layers; layer++)
-            VS_TRY(vs_buffer_wake(kinds[i][layer]));
+    for (size_t what = 0; what < VS_N_CACHED; what++)
+        for (size_t i = 0; cache->kept[what] && i < n_buffers(cache); i++)
+            VS_TRY(vs_buffer_wake(cache->kept[what][i]));
     if (cache->evicted_k)
         VS_TRY(vs_buffer_wake(cache->evicted_k));
 fail:
     return status;
 }
 
-static void free_layers(struct vs_buffer **buffers, size_t n)
-{
-    for (size_t i = 0; buffers && i < n; i++)
-        vs_buffer_free(buffers[i]);
-    free(buffers);
-}
-
 void vs_cache_free(struct vs_cache *cache)
 {
     if (!cache)
         return;
-    free_layers(cache->k, cache->shape.n_layers);
-    free_layers(cache->v, cache->shape.n_layers);
-    free_layers(cache->beta, cache->shape.n_layers);
-    free_layers(cache->alpha, cache->shape.n_layers);
+    for (size_t what = 0; what < VS_N_CACHED; what++) {
+        for (size_t i = 0; cache->kept[what] && i < n_buffers(cache); i++)
+            vs_buffer_free(cache->kept[what][i]);
+        free(cache->kept[what]);
+    }
     vs_buffer_free(cache->state);
     vs_buffer_free(cache->latents);
     vs_buffer_free(cache->slots);
@@ -153,6 +234,8 @@ void vs_cache_free(struct vs_cache *cache)
     free(cache->host_table);
     free(cache);
 }
+
+/* ---- Frames ------------------------------------------------------------------------------- */
 
 int64_t vs_cache_position(const struct vs_cache *cache, size_t i)
 {
@@ -173,26 +256,46 @@ static enum vs_status upload_table(struct vs_cache *cache, const struct vs_rope_
                            vs_rope_table_size(shape) * sizeof *cache->host_table);
 }
 
+/* Folds a layer's frames into its state, group by group of heads; rope and update lack what
+ * differs between groups. */
+static enum vs_status fold_layer(struct vs_cache *cache, size_t layer, struct vs_rope *rope,
+                                 struct vs_memory_update *update)
+{
+    enum vs_status status = VS_OK;
+    struct vs_span k = vs_span_of(cache->evicted_k), table = vs_span_of(cache->rope_table);
+    size_t dim = cache->shape.head_dim;
+    for (size_t i = 0; i < cache->n_groups; i++) {
+        const struct vs_cache_group group = vs_cache_group(cache, layer, i);
+        struct vs_span state = vs_cache_state(cache, layer);
+        state.offset += group.first_head * dim * dim;
+        rope->n_heads = update->n_heads = group.n_heads;
+        update->beta_width = group.n_heads * vs_cached_head_width(cache, VS_CACHED_BETA);
+        update->alpha_width = group.n_heads * vs_cached_head_width(cache, VS_CACHED_ALPHA);
+        VS_TRY(vs_rope_run(cache->context, k, group.kept[VS_CACHED_K], table, rope));
+        VS_TRY(vs_unit_run(cache->context, k, k, update->n_rows * group.n_heads, dim, unit_eps));
+        VS_TRY(vs_memory_update_run(cache->context, state, k, group.kept[VS_CACHED_V],
+                                    group.kept[VS_CACHED_BETA], group.kept[VS_CACHED_ALPHA],
+                                    update));
+    }
+fail:
+    return status;
+}
+
 /* Folds the frames at logical positions [first, first + n) into every layer's state. */
 static enum vs_status fold(struct vs_cache *cache, size_t first, size_t n)
 {
     const struct vs_cache_shape *shape = &cache->shape;
     enum vs_status status = VS_OK;
     size_t tokens = vs_cache_frame_tokens(cache);
-    struct vs_span k = vs_span_of(cache->evicted_k), table = vs_span_of(cache->rope_table);
     /* Keys before RoPE: turn back by the position. Keys turned by absolute frames: turn on by
      * what the position lacks (nothing, unless positions are relative). */
     struct vs_rope rope = {.shape = rope_shape(cache, n),
-                           .n_heads = shape->n_heads,
                            .backwards = !shape->memory_roped,
                            .in_slots = cache->slots,
                            .first_in_slot = first,
                            .in = shape->kv};
     struct vs_memory_update update = {.n_rows = n * tokens,
-                                      .n_heads = shape->n_heads,
                                       .head_dim = shape->head_dim,
-                                      .beta_width = shape->beta_width,
-                                      .alpha_width = shape->alpha_width,
                                       .slots = cache->slots,
                                       .first_slot = first,
                                       .rows_per_slot = tokens,
@@ -203,14 +306,8 @@ static enum vs_status fold(struct vs_cache *cache, size_t first, size_t n)
             shape->memory_roped ? cache->frames[first + i] - position : position;
     }
     VS_TRY(upload_table(cache, &rope.shape, shape->memory_roped));
-    for (size_t layer = 0; layer < shape->n_layers; layer++) {
-        VS_TRY(vs_rope_run(cache->context, k, vs_span_of(cache->k[layer]), table, &rope));
-        VS_TRY(vs_unit_run(cache->context, k, k, update.n_rows * shape->n_heads, shape->head_dim,
-                           unit_eps));
-        VS_TRY(vs_memory_update_run(cache->context, vs_cache_state(cache, layer), k,
-                                    vs_span_of(cache->v[layer]), vs_span_of(cache->beta[layer]),
-                                    vs_span_of(cache->alpha[layer]), &update));
-    }
+    for (size_t layer = 0; layer < shape->n_layers; layer++)
+        VS_TRY(fold_layer(cache, layer, &rope, &update));
 fail:
     return status;
 }
@@ -221,7 +318,6 @@ static enum vs_status shift_keys(struct vs_cache *cache, size_t first, size_t n)
     enum vs_status status = VS_OK;
     size_t n_frames = cache->n_cached - first;
     struct vs_rope rope = {.shape = rope_shape(cache, n_frames),
-                           .n_heads = cache->shape.n_heads,
                            .in_slots = cache->slots,
                            .out_slots = cache->slots,
                            .first_in_slot = first,
@@ -231,8 +327,9 @@ static enum vs_status shift_keys(struct vs_cache *cache, size_t first, size_t n)
     for (size_t i = 0; i < n_frames; i++)
         cache->positions[i] = -(int64_t)n;
     VS_TRY(upload_table(cache, &rope.shape, true));
-    for (size_t layer = 0; layer < cache->shape.n_layers; layer++) {
-        struct vs_span k = vs_span_of(cache->k[layer]);
+    for (size_t i = 0; i < n_buffers(cache); i++) {
+        struct vs_span k = vs_span_of(cache->kept[VS_CACHED_K][i]);
+        rope.n_heads = heads_of(cache, i % cache->n_groups);
         VS_TRY(vs_rope_run(cache->context, k, k, vs_span_of(cache->rope_table), &rope));
     }
 fail:

@@ -6,7 +6,11 @@
  * Frames are latent frames. A frame owns one slot of every layer's buffers; `order` lists slots in
  * logical order - sinks, then oldest to newest, the chunk last - and stands on the device as
  * `slots`, so nothing is moved when a frame leaves. K is kept rotated; k before RoPE is recovered
- * by turning back when a frame is folded into the state. */
+ * by turning back when a frame is folded into the state.
+ *
+ * Where all heads of a layer would pass what the device allows for a buffer, groups of heads have
+ * buffers of their own. Attention and the fold go through them one after the other: no value of a
+ * head depends on another head, so no bit does on the groups. */
 #ifndef VS_MODELS_CACHE_H
 #define VS_MODELS_CACHE_H
 
@@ -27,14 +31,18 @@ struct vs_cache_shape {
     enum vs_dtype kv;               /* format of K and V: F32 or F16 */
 };
 
+/* What every layer keeps of a token. */
+enum vs_cached { VS_CACHED_K, VS_CACHED_V, VS_CACHED_BETA, VS_CACHED_ALPHA, VS_N_CACHED };
+
 struct vs_cache {
     struct vs_context *context; /* borrowed */
     struct vs_cache_shape shape;
-    struct vs_buffer **k, **v;        /* per layer [n_slots * F, N, D] of shape.kv */
-    struct vs_buffer **beta, **alpha; /* per layer [n_slots * F, width] */
-    struct vs_buffer *state;          /* [n_layers, N, D, D] */
-    struct vs_buffer *latents;        /* [n_slots, latent_size], clean */
-    struct vs_buffer *slots;          /* int32 [n_slots]: order, on the device */
+    size_t n_groups, group_heads; /* of heads; the last may have fewer */
+    /* [n_layers][n_groups], each [n_slots * F, heads, width of a head]; NULL: not kept */
+    struct vs_buffer **kept[VS_N_CACHED];
+    struct vs_buffer *state;   /* [n_layers, N, D, D] */
+    struct vs_buffer *latents; /* [n_slots, latent_size], clean */
+    struct vs_buffer *slots;   /* int32 [n_slots]: order, on the device */
 
     int32_t *order;  /* [n_slots] slot of each logical position */
     int64_t *frames; /* [n_slots] absolute number of the frame at each logical position */
@@ -43,7 +51,7 @@ struct vs_cache {
     size_t n_folded; /* frames folded into (or, without memory, dropped from) the cache so far */
 
     /* Room for eviction. */
-    struct vs_buffer *evicted_k;  /* [chunk * F, N, D] */
+    struct vs_buffer *evicted_k;  /* [chunk * F, heads of a group, D] */
     struct vs_buffer *rope_table; /* on the device */
     float *host_table;
     int64_t *positions;
@@ -56,13 +64,28 @@ void vs_cache_free(struct vs_cache *cache);
 /* As if new: no frames; the states are zeroed. */
 VS_CHECK enum vs_status vs_cache_reset(struct vs_cache *cache);
 
-/* K, V and gates to the host and back, see vs_buffer_rest(). */
+/* What is kept to the host and back, see vs_buffer_rest(). */
 VS_CHECK enum vs_status vs_cache_rest(struct vs_cache *cache);
 VS_CHECK enum vs_status vs_cache_wake(struct vs_cache *cache);
 
 /* Tokens of a frame, F, and the width of a token, N * D. */
 size_t vs_cache_frame_tokens(const struct vs_cache *cache);
 size_t vs_cache_width(const struct vs_cache *cache);
+
+/* Of what is kept: elements of a head of a token, and their format. */
+size_t vs_cached_head_width(const struct vs_cache *cache, enum vs_cached what);
+enum vs_dtype vs_cached_dtype(const struct vs_cache *cache, enum vs_cached what);
+
+/* Where a group of heads lies in a layer's buffers. */
+struct vs_cache_group {
+    size_t first_head, n_heads;
+    struct vs_span kept[VS_N_CACHED]; /* {0}: not kept */
+};
+struct vs_cache_group vs_cache_group(const struct vs_cache *cache, size_t layer, size_t group);
+
+/* Writes rows x [T, N, width of a head] of the frames that come in to their slots. */
+VS_CHECK enum vs_status vs_cache_put(const struct vs_cache *cache, size_t layer,
+                                     enum vs_cached what, struct vs_span x);
 
 /* Lets the oldest frames that are no sinks leave until n_coming more fit; with memory, folds them
  * into the states in order. With relative positions the keys behind them are turned to their new

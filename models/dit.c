@@ -156,14 +156,10 @@ static enum vs_status project_self(const struct pass *pass, size_t layer)
                        vs_span_of(r->rope_table), &rope));
     rope.norm_weight = params->norm_k;
     rope.normed = (struct vs_span){0};
-    rope.out_slots = cache->slots;
-    rope.first_out_slot = cache->n_cached;
-    rope.out = cache->shape.kv;
-    VS_TRY(vs_rope_run(pass->context, vs_span_of(cache->k[layer]), vs_span_of(r->k),
-                       vs_span_of(r->rope_table), &rope));
-    VS_TRY(vs_scatter_rows_run(pass->context, vs_span_of(cache->v[layer]), cache->shape.kv,
-                               vs_span_of(r->v), cache->slots, cache->n_cached, r->frame_tokens,
-                               pass->n_tokens, pass->config->dim));
+    VS_TRY(vs_rope_run(pass->context, vs_span_of(r->k), vs_span_of(r->k), vs_span_of(r->rope_table),
+                       &rope));
+    VS_TRY(vs_cache_put(cache, layer, VS_CACHED_K, vs_span_of(r->k)));
+    VS_TRY(vs_cache_put(cache, layer, VS_CACHED_V, vs_span_of(r->v)));
 fail:
     return status;
 }
@@ -175,17 +171,15 @@ static enum vs_status write_gates(const struct pass *pass, size_t layer)
     const struct vs_memory_params *params = &pass->block->memory;
     struct vs_span h = vs_span_of(r->h);
     enum vs_status status = VS_OK;
+    struct vs_span beta = vs_span_of(r->beta), alpha = vs_span_of(r->alpha);
     struct vs_gates_shape gates = {.n_rows = pass->n_tokens,
                                    .beta_width = pass->config->beta_width,
-                                   .alpha_width = pass->config->alpha_width,
-                                   .out_slots = r->cache->slots,
-                                   .first_out_slot = r->cache->n_cached,
-                                   .rows_per_slot = r->frame_tokens};
+                                   .alpha_width = pass->config->alpha_width};
     VS_TRY(vs_dit_affine(pass->dit, r->beta, h, pass->n_tokens, &params->b, VS_EPILOGUE_NONE));
     VS_TRY(vs_dit_affine(pass->dit, r->alpha, h, pass->n_tokens, &params->a, VS_EPILOGUE_NONE));
-    VS_TRY(vs_gates_run(pass->context, vs_span_of(r->cache->beta[layer]),
-                        vs_span_of(r->cache->alpha[layer]), vs_span_of(r->beta),
-                        vs_span_of(r->alpha), params->a_log, &gates));
+    VS_TRY(vs_gates_run(pass->context, beta, alpha, beta, alpha, params->a_log, &gates));
+    VS_TRY(vs_cache_put(r->cache, layer, VS_CACHED_BETA, beta));
+    VS_TRY(vs_cache_put(r->cache, layer, VS_CACHED_ALPHA, alpha));
 fail:
     return status;
 }
@@ -225,31 +219,47 @@ fail:
     return status;
 }
 
+/* attended = local: the chunk's queries and all that is kept. */
+static enum vs_status attend(const struct pass *pass, size_t layer)
+{
+    struct vs_rollout *r = pass->rollout;
+    const struct vs_cache *cache = r->cache;
+    enum vs_status status = VS_OK;
+    struct vs_attention attention = {.n_queries = pass->n_tokens,
+                                     .n_keys =
+                                         (cache->n_cached + cache->n_coming) * r->frame_tokens,
+                                     .head_dim = pass->head_dim,
+                                     .q_stride = pass->config->dim,
+                                     .out_stride = pass->config->dim,
+                                     .scale = vs_attention_scale(pass->head_dim),
+                                     .slots = cache->slots,
+                                     .rows_per_slot = r->frame_tokens,
+                                     .kv = cache->shape.kv};
+    for (size_t i = 0; i < cache->n_groups; i++) {
+        const struct vs_cache_group group = vs_cache_group(cache, layer, i);
+        size_t first = group.first_head * pass->head_dim;
+        attention.n_heads = group.n_heads;
+        VS_TRY(vs_attention_run(pass->context, vs_span_at(r->attended, first),
+                                vs_span_at(r->turned, first), group.kept[VS_CACHED_K],
+                                group.kept[VS_CACHED_V], &attention));
+    }
+fail:
+    return status;
+}
+
 /* x += m2 * ((local + gamma * global) Wo + bo). With keep, only what later chunks read is made of
  * the last layer, whose output nobody uses. */
 static enum vs_status self_attention(const struct pass *pass, size_t layer, bool output)
 {
     struct vs_rollout *r = pass->rollout;
-    struct vs_cache *cache = r->cache;
     enum vs_status status = VS_OK;
-    struct vs_attention attention = {
-        .n_queries = pass->n_tokens,
-        .n_keys = (cache->n_cached + cache->n_coming) * r->frame_tokens,
-        .n_heads = pass->config->n_heads,
-        .head_dim = pass->head_dim,
-        .scale = vs_attention_scale(pass->head_dim),
-        .slots = cache->slots,
-        .rows_per_slot = r->frame_tokens,
-        .kv = cache->shape.kv};
     VS_TRY(modulate(pass, modulation_at(pass, layer, 0), modulation_at(pass, layer, 1)));
     VS_TRY(project_self(pass, layer));
     if (pass->keep && r->hybrid)
         VS_TRY(write_gates(pass, layer));
     if (!output)
         return VS_OK;
-    VS_TRY(vs_attention_run(pass->context, vs_span_of(r->attended), vs_span_of(r->turned),
-                            vs_span_of(cache->k[layer]), vs_span_of(cache->v[layer]),
-                            &attention));
+    VS_TRY(attend(pass, layer));
     if (vs_rollout_reads_state(r))
         VS_TRY(read_state(pass, layer));
     VS_TRY(add_gated(pass, vs_span_of(r->attended), &pass->block->self.o,

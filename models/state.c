@@ -18,29 +18,37 @@ static const char kind[] = "videossm-cl state 1";
 
 /* ---- The tensors -------------------------------------------------------------------------- */
 
+/* The first dimension counts pieces, the second their rows. */
 static struct vs_state_tensor *add(struct vs_state_tensor *tensors, size_t *n,
-                                   const struct vs_buffer *buffer, enum vs_dtype dtype,
-                                   size_t n_dims, const size_t *shape)
+                                   struct vs_buffer *const *buffers, size_t n_buffers,
+                                   enum vs_dtype dtype, size_t n_dims, const size_t *shape)
 {
     struct vs_state_tensor *tensor = tensors + (*n)++;
     size_t piece_bytes = vs_dtype_info(dtype)->n_bytes;
-    *tensor = (struct vs_state_tensor){.dtype = dtype, .n_dims = n_dims, .buffer = buffer};
+    *tensor = (struct vs_state_tensor){.dtype = dtype,
+                                       .n_dims = n_dims,
+                                       .buffers = buffers,
+                                       .n_buffers = n_buffers,
+                                       .n_pieces = shape[0],
+                                       .n_rows = n_dims > 2 ? shape[1] : 1};
     for (size_t i = 0; i < n_dims; i++) {
         tensor->shape[i] = shape[i];
         piece_bytes *= i ? shape[i] : 1;
     }
-    tensor->n_pieces = shape[0];
     tensor->piece_bytes = piece_bytes;
     return tensor;
 }
 
+/* A file is the same whatever the groups of heads. */
 static void add_layers(struct vs_state_tensor *tensors, size_t *n, const struct vs_cache *cache,
-                       const char *name, struct vs_buffer *const *buffers, enum vs_dtype dtype,
-                       size_t width)
+                       const char *name, enum vs_cached what)
 {
-    size_t shape[] = {cache->n_cached, vs_cache_frame_tokens(cache), width};
-    for (size_t layer = 0; buffers && layer < cache->shape.n_layers; layer++) {
-        struct vs_state_tensor *tensor = add(tensors, n, buffers[layer], dtype, 3, shape);
+    size_t shape[] = {cache->n_cached, vs_cache_frame_tokens(cache),
+                      cache->shape.n_heads * vs_cached_head_width(cache, what)};
+    for (size_t layer = 0; cache->kept[what] && layer < cache->shape.n_layers; layer++) {
+        struct vs_state_tensor *tensor =
+            add(tensors, n, cache->kept[what] + layer * cache->n_groups, cache->n_groups,
+                vs_cached_dtype(cache, what), 3, shape);
         tensor->order = cache->order;
         snprintf(tensor->name, sizeof tensor->name, "%s.%zu", name, layer);
     }
@@ -51,23 +59,23 @@ static enum vs_status describe(struct vs_state_tensor **tensors, size_t *n,
                                const struct vs_cache *cache)
 {
     const struct vs_cache_shape *shape = &cache->shape;
-    size_t width = vs_cache_width(cache);
     size_t latents[] = {cache->n_cached, shape->latent_size};
     size_t state[] = {shape->n_layers, shape->n_heads, shape->head_dim, shape->head_dim};
     *n = 0;
     *tensors = vs_alloc(4 * shape->n_layers + 3, sizeof **tensors);
     if (!*tensors)
         return VS_ERROR_MEMORY;
-    struct vs_state_tensor *frames = add(*tensors, n, NULL, VS_I64, 1, &cache->n_cached);
+    struct vs_state_tensor *frames = add(*tensors, n, NULL, 0, VS_I64, 1, &cache->n_cached);
     frames->host = cache->frames;
     snprintf(frames->name, sizeof frames->name, "frames");
-    add_layers(*tensors, n, cache, "k", cache->k, shape->kv, width);
-    add_layers(*tensors, n, cache, "v", cache->v, shape->kv, width);
-    add_layers(*tensors, n, cache, "beta", cache->beta, VS_F32, shape->beta_width);
-    add_layers(*tensors, n, cache, "alpha", cache->alpha, VS_F32, shape->alpha_width);
+    add_layers(*tensors, n, cache, "k", VS_CACHED_K);
+    add_layers(*tensors, n, cache, "v", VS_CACHED_V);
+    add_layers(*tensors, n, cache, "beta", VS_CACHED_BETA);
+    add_layers(*tensors, n, cache, "alpha", VS_CACHED_ALPHA);
     if (cache->state)
-        snprintf(add(*tensors, n, cache->state, VS_F32, 4, state)->name, VS_STATE_MAX_NAME, "state");
-    struct vs_state_tensor *clean = add(*tensors, n, cache->latents, VS_F32, 2, latents);
+        snprintf(add(*tensors, n, &cache->state, 1, VS_F32, 4, state)->name, VS_STATE_MAX_NAME,
+                 "state");
+    struct vs_state_tensor *clean = add(*tensors, n, &cache->latents, 1, VS_F32, 2, latents);
     clean->order = cache->order;
     snprintf(clean->name, sizeof clean->name, "latents");
     return VS_OK;

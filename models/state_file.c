@@ -15,6 +15,70 @@ enum { STAGING_BYTES = 4 << 20, DIGEST_BYTES = 64 };
 
 static const char digest_name[] = "sha256";
 
+static size_t place_of(const struct vs_state_tensor *tensor, size_t piece)
+{
+    return tensor->order ? (size_t)tensor->order[piece] : piece;
+}
+
+/* ---- Rows in buffers ---------------------------------------------------------------------- */
+
+static size_t row_bytes(const struct vs_state_tensor *tensor)
+{
+    return tensor->piece_bytes / tensor->n_rows;
+}
+
+/* Of a row, what lies in buffer i. */
+static size_t share_bytes(const struct vs_state_tensor *tensor, size_t i)
+{
+    size_t n_bytes = 0;
+    for (size_t j = 0; j < tensor->n_buffers; j++)
+        n_bytes += vs_buffer_bytes(tensor->buffers[j]);
+    return vs_buffer_bytes(tensor->buffers[i]) / (n_bytes / row_bytes(tensor));
+}
+
+/* Rows that are brought at once. */
+static size_t n_rows_at_once(const struct vs_state_tensor *tensor)
+{
+    size_t n = STAGING_BYTES / row_bytes(tensor);
+    return n == 0 ? 1 : n < tensor->n_rows ? n : tensor->n_rows;
+}
+
+static void copy_rows(uint8_t *to, size_t to_stride, const uint8_t *from, size_t from_stride,
+                      size_t n_bytes, size_t n_rows)
+{
+    for (size_t i = 0; i < n_rows; i++)
+        memcpy(to + i * to_stride, from + i * from_stride, n_bytes);
+}
+
+/* n rows of the buffers, from row `first` on; columns has room for as much as rows. */
+static enum vs_status read_rows(uint8_t *rows, uint8_t *columns,
+                                const struct vs_state_tensor *tensor, size_t first, size_t n)
+{
+    enum vs_status status = VS_OK;
+    for (size_t i = 0; i < tensor->n_buffers; i++) {
+        size_t share = share_bytes(tensor, i);
+        VS_TRY(vs_buffer_read(tensor->buffers[i], first * share, columns, n * share));
+        copy_rows(rows, row_bytes(tensor), columns, share, share, n);
+        rows += share;
+    }
+fail:
+    return status;
+}
+
+static enum vs_status write_rows(const uint8_t *rows, uint8_t *columns,
+                                 const struct vs_state_tensor *tensor, size_t first, size_t n)
+{
+    enum vs_status status = VS_OK;
+    for (size_t i = 0; i < tensor->n_buffers; i++) {
+        size_t share = share_bytes(tensor, i);
+        copy_rows(columns, share, rows, row_bytes(tensor), share, n);
+        VS_TRY(vs_buffer_write(tensor->buffers[i], first * share, columns, n * share));
+        rows += share;
+    }
+fail:
+    return status;
+}
+
 /* ---- Writing ------------------------------------------------------------------------------ */
 
 struct writer {
@@ -71,23 +135,34 @@ static char *make_header(const struct vs_state_tensor *tensors, size_t n_tensors
     return padded;
 }
 
-static enum vs_status put_tensor(struct writer *writer, const struct vs_state_tensor *tensor,
-                                 uint8_t *staging)
+static enum vs_status put_rows(struct writer *writer, const struct vs_state_tensor *tensor)
 {
     enum vs_status status = VS_OK;
-    for (size_t i = 0; i < tensor->n_pieces; i++) {
-        size_t place = (tensor->order ? (size_t)tensor->order[i] : i) * tensor->piece_bytes;
-        if (!tensor->buffer) {
-            VS_TRY(put(writer, (const uint8_t *)tensor->host + place, tensor->piece_bytes));
-            continue;
+    size_t n_most = n_rows_at_once(tensor), staging_bytes = n_most * row_bytes(tensor), n;
+    uint8_t *staging = vs_alloc(2, staging_bytes);
+    if (!staging)
+        return VS_ERROR_MEMORY;
+    for (size_t i = 0; i < tensor->n_pieces; i++)
+        for (size_t row = 0; row < tensor->n_rows; row += n) {
+            n = tensor->n_rows - row < n_most ? tensor->n_rows - row : n_most;
+            VS_TRY(read_rows(staging, staging + staging_bytes, tensor,
+                             place_of(tensor, i) * tensor->n_rows + row, n));
+            VS_TRY(put(writer, staging, n * row_bytes(tensor)));
         }
-        for (size_t done = 0; done < tensor->piece_bytes; done += STAGING_BYTES) {
-            size_t left = tensor->piece_bytes - done;
-            size_t n = left < STAGING_BYTES ? left : STAGING_BYTES;
-            VS_TRY(vs_buffer_read(tensor->buffer, place + done, staging, n));
-            VS_TRY(put(writer, staging, n));
-        }
-    }
+fail:
+    free(staging);
+    return status;
+}
+
+static enum vs_status put_tensor(struct writer *writer, const struct vs_state_tensor *tensor)
+{
+    enum vs_status status = VS_OK;
+    if (tensor->n_buffers)
+        return put_rows(writer, tensor);
+    for (size_t i = 0; i < tensor->n_pieces; i++)
+        VS_TRY(put(writer,
+                   (const uint8_t *)tensor->host + place_of(tensor, i) * tensor->piece_bytes,
+                   tensor->piece_bytes));
 fail:
     return status;
 }
@@ -102,9 +177,8 @@ enum vs_status vs_state_write(const struct vs_state_tensor *tensors, size_t n_te
     uint8_t length[8];
     char digest[DIGEST_BYTES + 1];
     char *header = make_header(tensors, n_tensors, fields, n_fields);
-    uint8_t *staging = vs_alloc(STAGING_BYTES, 1);
     vs_sha256_init(&writer.hash);
-    if (!header || !staging) {
+    if (!header) {
         status = vs_fail(VS_ERROR_MEMORY, "out of memory for the file of a state");
         goto fail;
     }
@@ -113,12 +187,11 @@ enum vs_status vs_state_write(const struct vs_state_tensor *tensors, size_t n_te
     VS_TRY(put(&writer, length, sizeof length));
     VS_TRY(put(&writer, header, strlen(header)));
     for (size_t i = 0; i < n_tensors; i++)
-        VS_TRY(put_tensor(&writer, tensors + i, staging));
+        VS_TRY(put_tensor(&writer, tensors + i));
     vs_sha256_hex(&writer.hash, digest);
     VS_TRY(write(digest, DIGEST_BYTES, user));
 fail:
     free(header);
-    free(staging);
     return status;
 }
 
@@ -161,6 +234,25 @@ fail:
     return status;
 }
 
+static enum vs_status load_rows(const struct vs_state_tensor *tensor, const uint8_t *rows)
+{
+    enum vs_status status = VS_OK;
+    size_t n_most = n_rows_at_once(tensor), n;
+    uint8_t *columns = vs_alloc(n_most, row_bytes(tensor));
+    if (!columns)
+        return VS_ERROR_MEMORY;
+    for (size_t i = 0; i < tensor->n_pieces; i++)
+        for (size_t row = 0; row < tensor->n_rows; row += n) {
+            n = tensor->n_rows - row < n_most ? tensor->n_rows - row : n_most;
+            VS_TRY(
+                write_rows(rows, columns, tensor, place_of(tensor, i) * tensor->n_rows + row, n));
+            rows += n * row_bytes(tensor);
+        }
+fail:
+    free(columns);
+    return status;
+}
+
 enum vs_status vs_state_load(const struct vs_state_tensor *tensor, const struct vs_weights *file)
 {
     enum vs_status status = VS_OK;
@@ -170,14 +262,11 @@ enum vs_status vs_state_load(const struct vs_state_tensor *tensor, const struct 
         found->n_bytes != tensor->n_pieces * tensor->piece_bytes)
         return vs_fail(VS_ERROR_MODEL, "%s: tensor '%s' is %s, not %s", found->file, found->name,
                        vs_dtype_info(found->dtype)->name, vs_dtype_info(tensor->dtype)->name);
-    for (size_t i = 0; i < tensor->n_pieces; i++) {
-        const uint8_t *from = (const uint8_t *)found->data + i * tensor->piece_bytes;
-        size_t place = (tensor->order ? (size_t)tensor->order[i] : i) * tensor->piece_bytes;
-        if (tensor->buffer)
-            VS_TRY(vs_buffer_write(tensor->buffer, place, from, tensor->piece_bytes));
-        else
-            memcpy((uint8_t *)tensor->host + place, from, tensor->piece_bytes);
-    }
+    if (tensor->n_buffers)
+        return load_rows(tensor, found->data);
+    for (size_t i = 0; i < tensor->n_pieces; i++)
+        memcpy((uint8_t *)tensor->host + place_of(tensor, i) * tensor->piece_bytes,
+               (const uint8_t *)found->data + i * tensor->piece_bytes, tensor->piece_bytes);
 fail:
     return status;
 }

@@ -12,16 +12,19 @@
 
 enum { VS_STATE_MAX_NAME = 48 };
 
-/* A tensor and where it lies: n_pieces pieces of piece_bytes each, in a buffer or in host memory,
- * piece i in place order[i] (NULL: in place i). All pointers are borrowed. */
+/* A tensor and where it lies: n_pieces pieces of piece_bytes each, in host memory or in buffers,
+ * piece i in place order[i] (NULL: in place i). In buffers a piece has n_rows rows. Several buffers
+ * hold some columns each, as many as their size says, those of the first first. All pointers are
+ * borrowed. */
 struct vs_state_tensor {
     char name[VS_STATE_MAX_NAME];
     enum vs_dtype dtype;
     size_t n_dims, shape[VS_MAX_DIMS];
-    const struct vs_buffer *buffer; /* NULL: in host memory */
+    struct vs_buffer *const *buffers;
+    size_t n_buffers; /* 0: in host memory */
     void *host;
     const int32_t *order;
-    size_t n_pieces, piece_bytes;
+    size_t n_pieces, n_rows, piece_bytes;
 };
 
 /* What stands beside the tensors. Borrowed. */

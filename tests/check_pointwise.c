@@ -97,35 +97,46 @@ START_TEST(patches_equal_oracle)
 }
 END_TEST
 
-/* 7 rows, 3 to a slot, from entry 1 of the table on; the rest of the ring stays as it was. */
+/* 7 rows, 3 to a slot, from entry 1 of the table on; the rest of the ring stays as it was. They are
+ * columns of longer rows, or whole ones. */
 START_TEST(rows_go_to_their_slots)
 {
-    enum { PER_SLOT = 3, N_SLOTS = 6, N_ROWS = 7 };
+    enum { PER_SLOT = 3, N_SLOTS = 6, N_ROWS = 7, N_BAD = 5 };
     static const int32_t slots[] = {0, 4, 1, 5};
-    size_t c = counts[_i], n = N_SLOTS * PER_SLOT * c;
-    float *x = check_floats(N_ROWS * c, 1), *want = check_nans(n);
+    size_t c = counts[_i / 2], before = _i % 2 ? 5 : 0, stride = before + c + (_i % 2 ? 19 : 0);
+    size_t n = N_SLOTS * PER_SLOT * c, n_x = before + (N_ROWS - 1) * stride + c;
+    float *x = check_floats(n_x, 1), *want = check_nans(n);
     for (size_t r = 0; r < N_ROWS; r++) {
         size_t to = (size_t)slots[1 + r / PER_SLOT] * PER_SLOT + r % PER_SLOT;
-        memcpy(want + to * c, x + r * c, c * sizeof *x);
+        memcpy(want + to * c, x + before + r * stride, c * sizeof *x);
     }
-    struct check_buffer dx = check_upload(x, N_ROWS * c);
+    struct check_buffer dx = check_upload(x, n_x);
+    struct vs_span columns = vs_span_at(dx.span.buffer, dx.span.offset + before);
     struct vs_buffer *table = check_ints(slots, 4);
     for (int format = VS_F32; format <= VS_F16; format++) {
-        enum vs_dtype dtype = (enum vs_dtype)format;
-        struct check_buffer out = check_upload_as(dtype, NULL, n, 67);
-        check_round(dtype, want, n);
-        check_ok(vs_scatter_rows_run(check_context, out.span, dtype, dx.span, table, 1, PER_SLOT,
-                                     N_ROWS, c));
-        check_bits(&out, want, "scatter %s C=%zu", vs_dtype_info(dtype)->name, c);
-        ck_assert_int_eq(vs_scatter_rows_run(check_context, out.span, dtype, dx.span, table, 2,
-                                             PER_SLOT, N_ROWS, c),
-                         VS_ERROR_RUNTIME);
-        ck_assert_int_eq(vs_scatter_rows_run(check_context, out.span, dtype, dx.span, table, 1, 0,
-                                             N_ROWS, c),
-                         VS_ERROR_RUNTIME);
-        ck_assert_int_eq(vs_scatter_rows_run(check_context, out.span, VS_Q8_0, dx.span, table, 1,
-                                             PER_SLOT, N_ROWS, c),
-                         VS_ERROR_RUNTIME);
+        const struct vs_scatter scatter = {.slots = table,
+                                           .first_slot = 1,
+                                           .rows_per_slot = PER_SLOT,
+                                           .n_rows = N_ROWS,
+                                           .n_channels = c,
+                                           .x_stride = stride,
+                                           .out = (enum vs_dtype)format};
+        struct check_buffer out = check_upload_as(scatter.out, NULL, n, 67);
+        check_round(scatter.out, want, n);
+        for (int run = 0; run < check_n_runs(); run++) {
+            check_ok(vs_scatter_rows_run(check_context, out.span, columns, &scatter));
+            check_bits(&out, want, "scatter %s C=%zu of %zu, run %d",
+                       vs_dtype_info(scatter.out)->name, c, stride, run);
+        }
+        struct vs_scatter bad[N_BAD] = {scatter, scatter, scatter, scatter, scatter};
+        bad[0].first_slot = 2;
+        bad[1].rows_per_slot = 0;
+        bad[2].out = VS_Q8_0;
+        bad[3].x_stride = c - 1;
+        bad[4].x_stride = 1 << 20; /* passes the end */
+        for (size_t i = 0; i < N_BAD; i++)
+            ck_assert_int_eq(vs_scatter_rows_run(check_context, out.span, columns, &bad[i]),
+                             VS_ERROR_RUNTIME);
         check_free(&out);
     }
     vs_buffer_free(table);
@@ -160,7 +171,13 @@ START_TEST(floats_become_the_nearest_halves)
                 want[i] = last ? copysignf(INFINITY, half[i]) : next;
         }
         struct check_buffer dx = check_upload(x, N), out = check_upload_as(VS_F16, NULL, N, 67);
-        check_ok(vs_scatter_rows_run(check_context, out.span, VS_F16, dx.span, table, 0, 1, 1, N));
+        check_ok(vs_scatter_rows_run(check_context, out.span, dx.span,
+                                     &(struct vs_scatter){.slots = table,
+                                                          .rows_per_slot = 1,
+                                                          .n_rows = 1,
+                                                          .n_channels = N,
+                                                          .x_stride = N,
+                                                          .out = VS_F16}));
         check_bits(&out, want, "halves, %d of the middle", where);
         check_round(VS_F16, x, N); /* the oracle's own rounding */
         for (unsigned i = 0; i < N; i++)
@@ -219,7 +236,7 @@ static void add_tests(TCase *tests)
     tcase_add_loop_test(tests, sampler_equals_oracle, 0, N_COUNTS);
     tcase_add_loop_test(tests, patches_equal_oracle, 0, 4);
     tcase_add_test(tests, floats_become_the_nearest_halves);
-    tcase_add_loop_test(tests, rows_go_to_their_slots, 0, N_COUNTS);
+    tcase_add_loop_test(tests, rows_go_to_their_slots, 0, 2 * N_COUNTS);
     tcase_add_test(tests, infinities_and_nan_are_found);
 }
 

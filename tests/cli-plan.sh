@@ -82,8 +82,43 @@ check "nothing helps" fails 4 "no smaller window or picture" plan --max-memory 1
 
 check "no size" fails 2 "--max-memory" plan --max-memory 8X
 check "none" fails 2 "--max-alloc" generate --max-alloc 0 -o video.y4m
-check "a kept run" fails 2 "--resume" plan --resume run
 check "no device" fails 3 "" plan -d nosuchdevice
+
+# ---- Kept runs -----------------------------------------------------------------------------------
+
+# What the process itself takes of the host is not the same every time.
+without_host() { sed '/"host_bytes"/d' "$1"; }
+
+kept="--size 64x48 --seconds 1 --window 9 --kv f16"
+check "a run that is kept" exits 0 generate $kept --keep kept -o kept.y4m
+check "its options" exits 0 plan --json -p "a red circle" $kept
+without_host stdout >wanted
+cp kept/run.json run.json
+touch kept/.draft.part
+check "its plan" exits 0 "$program" plan --json --resume kept
+without_host stdout >planned
+check "is that of its options" cmp wanted planned
+check "other limits" fails 4 "takes" "$program" plan --resume kept --max-memory 1M
+check "made longer" exits 0 "$program" plan --json --extend kept --seconds 59
+check "it has more frames" json 'p["video"]["frames"] == 960 and p["video"]["window"] == 9'
+check "a branch" exits 0 "$program" plan --resume kept --redo-from 0.5 -p Other -o other.y4m
+check "is nowhere yet" [ ! -e other.y4m ]
+check "the run is as it was" cmp run.json kept/run.json
+check "with what lies about" [ -e kept/.draft.part ]
+check "offloaded" exits 0 "$program" plan --json --resume kept --offload
+check "as generate would be" json 'p["making"]["own"]["weights"] > 2e6'
+check "a run's settings stay" fails 2 "--window is settled by the run" plan --resume kept --window 6
+check "another model" fails 5 "was made with model" \
+    plan --resume kept -m "$source_folder/tests/golden/whole/model"
+check "no run" fails 2 "holds no run" plan --resume nowhere
+mkfifo pipe
+generate --seconds 1 --keep busy -q -o - >pipe 2>/dev/null &
+exec 3<pipe
+head -c 100 <&3 >/dev/null
+check "a run that is being worked on" exits 0 "$program" plan --resume busy
+check "keeps its latents" grep -q '^  latents  *[0-9]' stdout
+exec 3<&-
+wait
 
 # ---- Time ----------------------------------------------------------------------------------------
 
@@ -118,6 +153,26 @@ plan --json -p "a red circle" --seconds 1 --offload >stdout
 check "just enough, offloaded" exits 0 generate --max-memory "$(value device_bytes)" --seconds 1 \
     --offload -o offloaded.y4m
 check "the same video" cmp video.y4m offloaded.y4m
+
+# ---- Small buffers -------------------------------------------------------------------------------
+
+# 900 KiB hold neither a layer's keys in so large a window (918 and 909 KiB) nor the decoder's
+# frames: heads go in groups, rows in bands. What one run kept, the other goes on with.
+for options in "--window 51" "--window 101 --kv f16"; do
+    check "large buffers, $options" exits 0 plan --json $options
+    check "are wanted" json 'p["largest_buffer"]["bytes"] > 2e6'
+    check "small ones can be" exits 0 plan --json $options --max-alloc 900K
+    rm -rf large small large.y4m small.y4m
+    check "a run" exits 0 generate $options --seconds 1 -o large.y4m --keep large \
+        --checkpoint-every 1
+    check "in small buffers" exits 0 generate $options --seconds 1 -o small.y4m --keep small \
+        --checkpoint-every 1 --max-alloc 900K
+    check "gives the same video" cmp large.y4m small.y4m
+    check "a longer one" exits 0 "$program" generate --extend small --seconds 1
+    check "in small buffers" exits 0 "$program" generate --extend large --seconds 1 \
+        --max-alloc 900K
+    check "is the same" cmp large.y4m small.y4m
+done
 
 # anonymous COMMAND...: the most anonymous memory of a command while it runs, in bytes, to $peak.
 anonymous() {

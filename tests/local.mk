@@ -414,6 +414,14 @@ nodist_EXTRA_tests_make_lora_SOURCES = force_cxx_link.cc
 tests_make_lora_CFLAGS = $(tests_cflags)
 tests_make_lora_LDADD = $(tests_ldadd)
 
+# the hybrid memory in groups of heads, and its files
+check_PROGRAMS += tests/check_cache
+TESTS += tests/check_cache
+tests_check_cache_SOURCES = tests/check_cache.c
+nodist_EXTRA_tests_check_cache_SOURCES = force_cxx_link.cc
+tests_check_cache_CFLAGS = $(tests_cflags)
+tests_check_cache_LDADD = $(tests_ldadd)
+
 # what spares device memory: blocks of weights that come one by one
 check_PROGRAMS += tests/check_offload
 TESTS += tests/check_offload

@@ -166,7 +166,13 @@ static enum vs_status make_cells(struct vs_span *span, struct vs_bench_op *op, s
     VS_TRY(vs_bench_floats(span, op, n / 2 + n % 2, 0, 0));
     VS_TRY(vs_buffer_create(&slot, op->context, sizeof(int32_t)));
     VS_TRY(vs_buffer_zero(slot, 0, sizeof(int32_t)));
-    VS_TRY(vs_scatter_rows_run(op->context, *span, VS_F16, floats, slot, 0, 1, 1, n));
+    VS_TRY(vs_scatter_rows_run(op->context, *span, floats,
+                               &(struct vs_scatter){.slots = slot,
+                                                    .rows_per_slot = 1,
+                                                    .n_rows = 1,
+                                                    .n_channels = n,
+                                                    .x_stride = n,
+                                                    .out = VS_F16}));
     VS_TRY(vs_context_finish(op->context));
 fail:
     vs_buffer_free(slot);

@@ -76,7 +76,7 @@ enum vs_status vs_gates_run(struct vs_context *context, struct vs_span beta_out,
 {
     enum vs_status status = VS_OK;
     struct vs_launch launch;
-    size_t n_rows = shape->n_rows, per_slot = shape->rows_per_slot;
+    size_t n_rows = shape->n_rows;
     size_t beta_width = shape->beta_width, alpha_width = shape->alpha_width;
     size_t width = beta_width > alpha_width ? beta_width : alpha_width;
     if (!n_rows || !width)
@@ -84,20 +84,14 @@ enum vs_status vs_gates_run(struct vs_context *context, struct vs_span beta_out,
     VS_TRY(vs_span_check(b, n_rows, beta_width, "gates: b"));
     VS_TRY(vs_span_check(a, n_rows, alpha_width, "gates: a"));
     VS_TRY(vs_span_check(a_log, 1, alpha_width, "gates: A_log"));
-    VS_TRY(check_slots(shape->out_slots, shape->first_out_slot, n_rows, per_slot));
-    VS_TRY(check_cache(beta_out, n_rows, beta_width, VS_F32, shape->out_slots, per_slot,
-                       "gates: beta"));
-    VS_TRY(check_cache(alpha_out, n_rows, alpha_width, VS_F32, shape->out_slots, per_slot,
-                       "gates: alpha"));
+    VS_TRY(vs_span_check(beta_out, n_rows, beta_width, "gates: beta"));
+    VS_TRY(vs_span_check(alpha_out, n_rows, alpha_width, "gates: alpha"));
     vs_launch_begin(&launch, context, &vs_source_memory, "gates", "-DVS_VECTORS=1");
     vs_launch_span(&launch, beta_out);
     vs_launch_span(&launch, alpha_out);
     vs_launch_span(&launch, b);
     vs_launch_span(&launch, a);
     vs_launch_span(&launch, a_log);
-    vs_launch_buffer(&launch, shape->out_slots);
-    vs_launch_size(&launch, shape->first_out_slot);
-    vs_launch_size(&launch, per_slot);
     vs_launch_size(&launch, beta_width);
     vs_launch_size(&launch, alpha_width);
     vs_launch_bytes(&launch, 8.0 * (double)n_rows * (double)(beta_width + alpha_width));

@@ -84,19 +84,17 @@ VS_MANY_REGISTERS __kernel void unit(__global float *out, ulong out_offset, __gl
 __kernel void gates(__global float *beta, ulong beta_offset, __global float *alpha,
                     ulong alpha_offset, __global const float *b, ulong b_offset,
                     __global const float *a, ulong a_offset, __global const float *a_log,
-                    ulong a_log_offset, __global const int *slots, ulong first_slot,
-                    ulong rows_per_slot, ulong beta_width, ulong alpha_width)
+                    ulong a_log_offset, ulong beta_width, ulong alpha_width)
 {
     const ulong i = get_global_id(0) * 16, row = get_global_id(1);
-    const ulong out_row = cache_row(row, slots, first_slot, rows_per_slot);
     if (i < beta_width) {
         const float16 x = vs_load16(b + b_offset + row * beta_width, i, beta_width);
-        store16(vm_sigmoid16(x), beta + beta_offset + out_row * beta_width, i, beta_width);
+        store16(vm_sigmoid16(x), beta + beta_offset + row * beta_width, i, beta_width);
     }
     if (i < alpha_width) {
         const float16 x = vs_load16(a + a_offset + row * alpha_width, i, alpha_width);
         const float16 rate = vm_exp16(vs_load16(a_log + a_log_offset, i, alpha_width));
-        store16(-(rate * vm_softplus16(x)), alpha + alpha_offset + out_row * alpha_width, i,
+        store16(-(rate * vm_softplus16(x)), alpha + alpha_offset + row * alpha_width, i,
                 alpha_width);
     }
 }

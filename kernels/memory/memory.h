@@ -18,15 +18,12 @@ VS_CHECK enum vs_status vs_unit_run(struct vs_context *context, struct vs_span o
                                     struct vs_span x, size_t n_vectors, size_t head_dim, float eps);
 void vs_unit_ref(float *out, const float *x, size_t n_vectors, size_t head_dim, float eps);
 
-/* Gates of a chunk from projections that already hold their biases: beta = sigmoid(b) in place,
- * alpha = -(exp(A_log) * softplus(a)) in place. b [T, beta_width], a [T, alpha_width],
- * A_log [alpha_width]. Rows are written in place or, with out_slots, scattered per frame into the
- * ring cache. */
+/* Gates of a chunk from projections that already hold their biases: beta = sigmoid(b),
+ * alpha = -(exp(A_log) * softplus(a)). b and beta_out [T, beta_width], a and alpha_out
+ * [T, alpha_width], A_log [alpha_width]. In place allowed. */
 struct vs_gates_shape {
     size_t n_rows;
-    size_t beta_width, alpha_width;    /* N (head-wise) or N * D (channel-wise), each its own */
-    const struct vs_buffer *out_slots; /* int32, or NULL */
-    size_t first_out_slot, rows_per_slot;
+    size_t beta_width, alpha_width; /* N (head-wise) or N * D (channel-wise), each its own */
 };
 VS_CHECK enum vs_status vs_gates_run(struct vs_context *context, struct vs_span beta_out,
                                      struct vs_span alpha_out, struct vs_span b, struct vs_span a,

@@ -144,36 +144,56 @@ enum vs_status vs_unpatchify_run(struct vs_context *context, struct vs_span out,
     return move_patches(context, "unpatchify", out, x, n_frames, n_channels, rows, columns);
 }
 
-enum vs_status vs_scatter_rows_run(struct vs_context *context, struct vs_span out,
-                                   enum vs_dtype dtype, struct vs_span x,
-                                   const struct vs_buffer *slots, size_t first_slot,
-                                   size_t rows_per_slot, size_t n_rows, size_t n_channels)
+static enum vs_status check_scatter(struct vs_span out, struct vs_span x,
+                                    const struct vs_scatter *scatter)
+{
+    enum vs_status status = VS_OK;
+    size_t n_rows = scatter->n_rows, n_channels = scatter->n_channels;
+    if (!scatter->rows_per_slot)
+        return vs_fail(VS_ERROR_RUNTIME, "scatter: slots of no rows");
+    size_t n_slots = ceil_div(n_rows, scatter->rows_per_slot), first = scatter->first_slot;
+    size_t available = scatter->slots ? vs_buffer_bytes(scatter->slots) / sizeof(int32_t) : 0;
+    if (first > available || n_slots > available - first)
+        return vs_fail(VS_ERROR_RUNTIME, "scatter: slots %zu to %zu of a table of %zu", first,
+                       first + n_slots, available);
+    if (n_channels > scatter->x_stride)
+        return vs_fail(VS_ERROR_RUNTIME, "scatter: %zu elements of rows of %zu", n_channels,
+                       scatter->x_stride);
+    if (n_rows > 1)
+        VS_TRY(vs_span_check(x, n_rows - 1, scatter->x_stride, "scatter: input"));
+    if (n_rows) {
+        x.offset += (n_rows - 1) * scatter->x_stride;
+        VS_TRY(vs_span_check(x, 1, n_channels, "scatter: last row of the input"));
+    }
+    VS_TRY(vs_dtype_check_kv(scatter->out, "scatter: output"));
+    /* Where rows go is known to the device alone; at least as many must fit. */
+    VS_TRY(vs_span_check_cells(out, n_rows, n_channels, vs_dtype_info(scatter->out)->n_bytes,
+                               "scatter: output"));
+fail:
+    return status;
+}
+
+enum vs_status vs_scatter_rows_run(struct vs_context *context, struct vs_span out, struct vs_span x,
+                                   const struct vs_scatter *scatter)
 {
     enum vs_status status = VS_OK;
     struct vs_launch launch;
-    if (!rows_per_slot)
-        return vs_fail(VS_ERROR_RUNTIME, "scatter: slots of no rows");
-    size_t n_slots = ceil_div(n_rows, rows_per_slot);
-    size_t available = slots ? vs_buffer_bytes(slots) / sizeof(int32_t) : 0;
-    if (first_slot > available || n_slots > available - first_slot)
-        return vs_fail(VS_ERROR_RUNTIME, "scatter: slots %zu to %zu of a table of %zu",
-                       first_slot, first_slot + n_slots, available);
-    VS_TRY(vs_span_check(x, n_rows, n_channels, "scatter: input"));
-    /* Where rows go is known to the device alone; at least as many must fit. */
-    VS_TRY(vs_dtype_check_kv(dtype, "scatter: output"));
-    size_t out_bytes = vs_dtype_info(dtype)->n_bytes;
-    VS_TRY(vs_span_check_cells(out, n_rows, n_channels, out_bytes, "scatter: output"));
+    size_t width = vs_context_vector_width(context) >= 4 ? 16 : 1;
+    double n = (double)scatter->n_rows * (double)scatter->n_channels;
+    VS_TRY(check_scatter(out, x, scatter));
     vs_launch_begin(&launch, context, &vs_source_pointwise, "scatter_rows",
-                    "-DVS_ACTIVATION=0 -DVS_WIDTH=1%s", dtype == VS_F16 ? " -DVS_OUT=1" : "");
+                    "-DVS_ACTIVATION=0 -DVS_WIDTH=%zu%s", width,
+                    scatter->out == VS_F16 ? " -DVS_OUT=1" : "");
     vs_launch_span(&launch, out);
     vs_launch_span(&launch, x);
-    vs_launch_buffer(&launch, slots);
-    vs_launch_size(&launch, first_slot);
-    vs_launch_size(&launch, rows_per_slot);
-    vs_launch_size(&launch, n_channels);
-    vs_launch_bytes(&launch, (double)(4 + out_bytes) * (double)n_rows * (double)n_channels);
-    VS_TRY(vs_launch_run(&launch, 2, (size_t[]){n_channels, n_rows}, NULL,
-                         (double)n_rows * (double)n_channels));
+    vs_launch_buffer(&launch, scatter->slots);
+    vs_launch_size(&launch, scatter->first_slot);
+    vs_launch_size(&launch, scatter->rows_per_slot);
+    vs_launch_size(&launch, scatter->n_channels);
+    vs_launch_size(&launch, scatter->x_stride);
+    vs_launch_bytes(&launch, (double)(4 + vs_dtype_info(scatter->out)->n_bytes) * n);
+    VS_TRY(vs_launch_run(
+        &launch, 2, (size_t[]){ceil_div(scatter->n_channels, width), scatter->n_rows}, NULL, n));
 fail:
     return status;
 }

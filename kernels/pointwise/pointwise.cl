@@ -7,13 +7,12 @@
  * Shapes and layout  Flat arrays; pixels [F, C, 2 rows, 2 columns], tokens
  *                    [F rows columns, 4 C] with columns (channel, dy, dx) going in and
  *                    (dy, dx, channel) coming out.
- * Work split         activation: VS_WIDTH neighbours a work-item; check_finite: 4096; the others
- *                    one element (scatter_rows: global size {channels, rows}).
+ * Work split         activation: VS_WIDTH neighbours a work-item; scatter_rows: as many of a row;
+ *                    check_finite: 4096; the others one element.
  * Numerics           EXACT.
  * Parameters         VS_ACTIVATION 0 gelu2, 1 silu, 2 softplus, 3 sigmoid; default 0.
  *                    VS_WIDTH 1 (GPUs) or 16 (CPUs with vectors); default 16.
- *                    VS_OUT 0 float, 1 half: elements of scatter_rows' output; default 0. 1 with
- *                    VS_WIDTH 1 only.
+ *                    VS_OUT 0 float, 1 half: elements of scatter_rows' output; default 0.
  * Limits             none. */
 #pragma OPENCL FP_CONTRACT OFF
 
@@ -23,16 +22,19 @@
 #ifndef VS_WIDTH
 #define VS_WIDTH 16
 #endif
-#if VS_WIDTH == 1
-#define VM_WIDTH 1
-#define VS_VECTOR(name) name
-#else
-#define VM_WIDTH 16
-#define VS_VECTOR(name) name##16
-#endif
-#include "common/vmath.h"
 #ifndef VS_OUT
 #define VS_OUT 0
+#endif
+#if VS_WIDTH == 1
+#define VS_VECTOR(name) name
+#else
+#define VS_VECTOR(name) name##16
+#define VM_WIDTH 16
+#include "common/vmath.h"
+#endif
+#if VS_WIDTH == 1 || VS_OUT
+#define VM_WIDTH 1
+#include "common/vmath.h"
 #endif
 #include "common/cell.clh"
 
@@ -121,15 +123,18 @@ __kernel void unpatchify(__global float *out, ulong out_offset, __global const f
         x[x_offset + token * n_channels * 4 + column];
 }
 
-__kernel void scatter_rows(__global VS_CELL(VS_OUT) *out, ulong out_offset,
-                           __global const float *x, ulong x_offset, __global const int *slots,
-                           ulong first_slot, ulong rows_per_slot, ulong n_channels)
+__kernel void scatter_rows(__global VS_CELL(VS_OUT) *restrict out, ulong out_offset,
+                           __global const float *restrict x, ulong x_offset,
+                           __global const int *restrict slots, ulong first_slot,
+                           ulong rows_per_slot, ulong n_channels, ulong x_stride)
 {
-    ulong c = get_global_id(0), r = get_global_id(1);
-    ulong slot = (ulong)slots[first_slot + r / rows_per_slot];
-    ulong to = slot * rows_per_slot + r % rows_per_slot;
-    const float value = x[x_offset + r * n_channels + c];
-    VS_PUT(VS_OUT, out, out_offset + to * n_channels + c, value);
+    const ulong begin = VS_WIDTH * get_global_id(0), r = get_global_id(1);
+    const ulong end = min(begin + VS_WIDTH, n_channels);
+    const ulong slot = (ulong)slots[first_slot + r / rows_per_slot];
+    out += out_offset + (slot * rows_per_slot + r % rows_per_slot) * n_channels;
+    x += x_offset + r * x_stride;
+    for (ulong c = begin; c < end; c++)
+        VS_PUT(VS_OUT, out, c, x[c]);
 }
 
 /* Every writer stores the same 1, so no atomic is needed. */

@@ -44,14 +44,17 @@ void vs_patchify_ref(float *out, const float *x, size_t n_frames, size_t n_chann
 void vs_unpatchify_ref(float *out, const float *x, size_t n_frames, size_t n_channels,
                        size_t rows, size_t columns);
 
-/* Rows of x into the ring cache: row r of frame f = r / rows_per_slot goes to row
- * slots[first_slot + f] * rows_per_slot + r % rows_per_slot of out; n_channels elements a row. out
- * holds F32 or F16 (dtype), in whose elements its span counts. */
+/* Rows of x, or of some of its columns, into the ring cache: row r of frame f = r / rows_per_slot
+ * goes to row slots[first_slot + f] * rows_per_slot + r % rows_per_slot of out. */
+struct vs_scatter {
+    const struct vs_buffer *slots; /* int32 */
+    size_t first_slot, rows_per_slot;
+    size_t n_rows, n_channels; /* elements of a row that are taken, and a row of out has */
+    size_t x_stride;           /* elements from one row of x to the next */
+    enum vs_dtype out;         /* F32 or F16, in whose elements out's span counts */
+};
 VS_CHECK enum vs_status vs_scatter_rows_run(struct vs_context *context, struct vs_span out,
-                                            enum vs_dtype dtype, struct vs_span x,
-                                            const struct vs_buffer *slots, size_t first_slot,
-                                            size_t rows_per_slot, size_t n_rows,
-                                            size_t n_channels);
+                                            struct vs_span x, const struct vs_scatter *scatter);
 
 /* Sets flags[index] (int32) to 1 if any of n values is infinite or NaN. */
 VS_CHECK enum vs_status vs_check_finite_run(struct vs_context *context,

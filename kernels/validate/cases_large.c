@@ -45,8 +45,12 @@ static enum vs_status launch(struct vs_trial *trial, const void *data, struct vs
     const struct job *job = data;
     struct vs_span cache = vs_span_of(job->cache);
     struct vs_attention attention = attention_of(job);
-    VS_TRY(vs_scatter_rows_run(trial->context, cache, VS_F32, job->rows, job->slots, 0, ROWS_PER_SLOT,
-                               N_ROWS, WIDTH));
+    VS_TRY(vs_scatter_rows_run(trial->context, cache, job->rows,
+                               &(struct vs_scatter){.slots = job->slots,
+                                                    .rows_per_slot = ROWS_PER_SLOT,
+                                                    .n_rows = N_ROWS,
+                                                    .n_channels = WIDTH,
+                                                    .x_stride = WIDTH}));
     return vs_attention_run_variant(trial->context, variant, out, job->q, cache, cache, &attention);
 fail:
     return status;

@@ -72,6 +72,12 @@ static enum vs_status launch(struct vs_trial *trial, const void *data, struct vs
     const struct shape *s = job->shape;
     struct vs_context *context = trial->context;
     size_t n = count(s);
+    const struct vs_scatter scatter = {.slots = job->slots,
+                                       .rows_per_slot = ROWS_PER_SLOT,
+                                       .n_rows = s->n,
+                                       .n_channels = s->columns,
+                                       .x_stride = s->columns,
+                                       .out = s->kind == SCATTER_HALVES ? VS_F16 : VS_F32};
     (void)variant;
     switch (s->kind) {
     case GELU:
@@ -96,11 +102,9 @@ static enum vs_status launch(struct vs_trial *trial, const void *data, struct vs
         return vs_channels_first_run(context, out, job->x, job->y, job->y, s->n, s->n_channels,
                                      s->n_channels, 2 * s->rows, 2 * s->columns);
     case SCATTER_ROWS:
-        return vs_scatter_rows_run(context, out, VS_F32, job->x, job->slots, 0, ROWS_PER_SLOT, s->n,
-                                   s->columns);
+        return vs_scatter_rows_run(context, out, job->x, &scatter);
     case SCATTER_HALVES:
-        VS_TRY(vs_scatter_rows_run(context, vs_span_of(job->bytes), VS_F16, job->x, job->slots, 0,
-                                   ROWS_PER_SLOT, s->n, s->columns));
+        VS_TRY(vs_scatter_rows_run(context, vs_span_of(job->bytes), job->x, &scatter));
         VS_TRY(vs_buffer_read(job->bytes, 0, job->host_bytes, n * sizeof(uint16_t)));
         vs_dtype_widen(job->host, job->host_bytes, VS_F16, n);
         return vs_buffer_write(out.buffer, out.offset * sizeof(float), job->host,
