@@ -49,11 +49,10 @@ const char *vs_attention_variant_name(size_t index)
 
 static bool fits_stack(const struct variant *variant, const struct vs_attention *attention)
 {
-    enum { P_ROWS = 80 };
+    enum { TILE = 64 };
     size_t row_bytes = LANES * variant->n_block * sizeof(float);
-    size_t n_copied = attention->kv == VS_F32 ? 64 : P_ROWS;
-    size_t values_bytes = n_copied * (attention->head_dim + 16) * sizeof(float);
-    return (2 * attention->head_dim + P_ROWS) * row_bytes + values_bytes <= max_private_bytes;
+    size_t values_bytes = TILE * (attention->head_dim + 16) * sizeof(float);
+    return (2 * attention->head_dim + TILE) * row_bytes + values_bytes <= max_private_bytes;
 }
 
 /* Groups: strips of 64 channels of which an item has four for each of its queries, and parts of a

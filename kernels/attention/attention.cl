@@ -20,8 +20,8 @@
  *             VS_VECTORS divisor of VS_BLOCK (1) and VS_ROWS 1..16 (6): register tile of
  *             VS_ROWS keys (or channels) x VS_VECTORS vectors of queries.
  *             VS_KV 0 float, 1 half (0): elements of k and v
- * Limits      n_keys > 0. attention_tile keeps 128 * VS_BLOCK * (D + 40) + 320 * (D + 16) bytes of
- *             private memory at most, which must fit a thread's stack. */
+ * Limits      n_keys > 0. attention_tile keeps 128 * VS_BLOCK * (D + 32) + 256 * (D + 16) bytes of
+ *             private memory, which must fit a thread's stack. */
 #pragma OPENCL FP_CONTRACT OFF
 
 #ifndef VS_HEAD_DIM
@@ -137,9 +137,11 @@ __kernel void attention_plain(__global float *restrict out, ulong out_offset,
 #define LANES (16 * VS_BLOCK) /* queries of a block */
 #define N_PARTS (VS_BLOCK / VS_VECTORS)
 #define PART_LANES (16 * VS_VECTORS)
-/* Rows of p: a group of VS_ROWS keys that begins inside the tile may end outside. */
-#define P_ROWS ((TILE + VS_ROWS - 1) / VS_ROWS * VS_ROWS)
-/* Channels in N_GROUPS groups, the first N_LARGE of GROUP channels, the others of one less. */
+/* A tile's keys in N_KEY_GROUPS groups, the first N_LARGE_KEY of KEY_GROUP keys, the others of one
+ * less; channels likewise. */
+#define N_KEY_GROUPS ((TILE + VS_ROWS - 1) / VS_ROWS)
+#define KEY_GROUP ((TILE + N_KEY_GROUPS - 1) / N_KEY_GROUPS)
+#define N_LARGE_KEY (TILE - N_KEY_GROUPS * (KEY_GROUP - 1))
 #define N_GROUPS ((VS_HEAD_DIM + VS_ROWS - 1) / VS_ROWS)
 #define GROUP ((VS_HEAD_DIM + N_GROUPS - 1) / N_GROUPS)
 #define N_LARGE (VS_HEAD_DIM - N_GROUPS * (GROUP - 1))
@@ -147,12 +149,10 @@ __kernel void attention_plain(__global float *restrict out, ulong out_offset,
 #define V_STRIDE ((VS_HEAD_DIM + 15) / 32 * 32 + 16)
 /* Halves are widened once for all queries of a block: keys where their tile's values go later. */
 #if VS_KV
-#define N_COPIED P_ROWS
 #define KEY_SPACE
 #define KEYS values
 #define KEY_ROWS copied_row
 #else
-#define N_COPIED TILE
 #define KEY_SPACE __global
 #define KEYS k
 #define KEY_ROWS row
@@ -185,39 +185,41 @@ static inline void copy_row(float *to, __global const VS_CELL(VS_KV) *from)
 #endif
 }
 
-/* p[j] = dot(query, k[row[j] ...]) for VS_ROWS keys j. */
-static inline void score_keys(float16 *p, const float16 *query,
-                              KEY_SPACE const float *restrict k, const ulong *row)
-{
-    for (int block = 0; block < VS_HEAD_DIM; block += DOT_BLOCK) {
-        float16 chain[VS_ROWS][VS_VECTORS];
-#pragma unroll
-        for (int j = 0; j < VS_ROWS; j++)
-#pragma unroll
-            for (int i = 0; i < VS_VECTORS; i++)
-                chain[j][i] = 0.0f;
-        for (int d = block; d < min(VS_HEAD_DIM, block + DOT_BLOCK); d++) {
-            float16 x[VS_VECTORS];
-#pragma unroll
-            for (int i = 0; i < VS_VECTORS; i++)
-                x[i] = query[d * VS_VECTORS + i];
-#pragma unroll
-            for (int j = 0; j < VS_ROWS; j++) {
-                const float16 y = k[row[j] + d];
-#pragma unroll
-                for (int i = 0; i < VS_VECTORS; i++)
-                    chain[j][i] = fma(x[i], y, chain[j][i]);
-            }
-        }
-#pragma unroll
-        for (int j = 0; j < VS_ROWS; j++)
-#pragma unroll
-            for (int i = 0; i < VS_VECTORS; i++) {
-                const float16 total = block ? p[j * VS_VECTORS + i] : (float16)0.0f;
-                p[j * VS_VECTORS + i] = total + chain[j][i];
-            }
+/* p[j] = dot(query, k[row[j] ...]) for N_KEYS keys j. A macro, since a compiler keeps chain[] in
+ * registers only if it knows N_KEYS from the first. */
+#define SCORE_KEYS(name, N_KEYS)                                                                  \
+    static inline void name(float16 *p, const float16 *query, KEY_SPACE const float *restrict k,  \
+                            const ulong *row)                                                     \
+    {                                                                                             \
+        for (int block = 0; block < VS_HEAD_DIM; block += DOT_BLOCK) {                            \
+            float16 chain[N_KEYS][VS_VECTORS];                                                    \
+            _Pragma("unroll") for (int j = 0; j < N_KEYS; j++)                                    \
+                _Pragma("unroll") for (int i = 0; i < VS_VECTORS; i++) chain[j][i] = 0.0f;        \
+            for (int d = block; d < min(VS_HEAD_DIM, block + DOT_BLOCK); d++) {                   \
+                float16 x[VS_VECTORS];                                                            \
+                _Pragma("unroll") for (int i = 0; i < VS_VECTORS; i++) x[i] =                     \
+                    query[d * VS_VECTORS + i];                                                    \
+                _Pragma("unroll") for (int j = 0; j < N_KEYS; j++)                                \
+                {                                                                                 \
+                    const float16 y = k[row[j] + d];                                              \
+                    _Pragma("unroll") for (int i = 0; i < VS_VECTORS; i++)                        \
+                        chain[j][i] = fma(x[i], y, chain[j][i]);                                  \
+                }                                                                                 \
+            }                                                                                     \
+            _Pragma("unroll") for (int j = 0; j < N_KEYS; j++)                                    \
+                _Pragma("unroll") for (int i = 0; i < VS_VECTORS; i++)                            \
+            {                                                                                     \
+                const float16 total = block ? p[j * VS_VECTORS + i] : (float16)0.0f;              \
+                p[j * VS_VECTORS + i] = total + chain[j][i];                                      \
+            }                                                                                     \
+        }                                                                                         \
     }
-}
+SCORE_KEYS(score_keys, KEY_GROUP)
+#if N_LARGE_KEY < N_KEY_GROUPS
+SCORE_KEYS(score_fewer_keys, KEY_GROUP - 1)
+#else
+#define score_fewer_keys score_keys /* never called */
+#endif
 
 /* Adds one key's bias to the scores p of the first n_lanes queries; bias points at the element of
  * the first, each further query's lies one element before. */
@@ -257,8 +259,7 @@ static float16 softmax_tile(float16 *p, int n, float16 *max_score, float16 *sum)
     return decay;
 }
 
-/* acc[d] = fma(acc[d], decay, chain over n keys of fma(p[j], v[j][d])) for N_DIMS channels d. A
- * macro, since a compiler keeps chain[] in registers only if it knows N_DIMS from the first. */
+/* acc[d] = fma(acc[d], decay, chain over n keys of fma(p[j], v[j][d])) for N_DIMS channels d. */
 #define ADD_VALUES(name, N_DIMS)                                                                  \
     static inline void name(float16 *acc, const float16 *decay, const float16 *p, const float *v, \
                             int n)                                                                \
@@ -306,9 +307,9 @@ __kernel void attention_tile(__global float *restrict out, ulong out_offset,
         bias += bias_offset + head * (n_queries + n_keys - 1) + n_queries - 1 - first_query;
 
     float16 query[N_PARTS][VS_HEAD_DIM * VS_VECTORS], acc[N_PARTS][VS_HEAD_DIM * VS_VECTORS];
-    float16 p[N_PARTS][P_ROWS * VS_VECTORS];
+    float16 p[N_PARTS][TILE * VS_VECTORS];
     float16 max_score[VS_BLOCK], sum[VS_BLOCK], decay[VS_BLOCK];
-    float values[N_COPIED * V_STRIDE]; /* rows of a cache lie too far apart to stay in L1 */
+    float values[TILE * V_STRIDE]; /* rows of a cache lie too far apart to stay in L1 */
     for (int part = 0; part < N_PARTS; part++)
         for (int i = 0; i < VS_HEAD_DIM * VS_VECTORS; i++)
             query[part][i] = acc[part][i] = 0.0f;
@@ -323,23 +324,27 @@ __kernel void attention_tile(__global float *restrict out, ulong out_offset,
     }
 
 #if VS_KV
-    ulong copied_row[P_ROWS];
-    for (int j = 0; j < P_ROWS; j++)
+    ulong copied_row[TILE];
+    for (int j = 0; j < TILE; j++)
         copied_row[j] = j * V_STRIDE;
 #endif
-    ulong row[P_ROWS];
-    find_rows(row, P_ROWS, 0, (int)min((ulong)TILE, n_keys), slots, rows_per_slot, kv_stride);
+    ulong row[TILE];
+    find_rows(row, TILE, 0, (int)min((ulong)TILE, n_keys), slots, rows_per_slot, kv_stride);
     for (ulong first = 0; first < n_keys; first += TILE) {
         const int n = (int)min((ulong)TILE, n_keys - first);
-        for (int j = 0; j < n; j += VS_ROWS) {
-            for (int i = 0; i < VS_ROWS; i++)
-                prefetch_row(v + row[j + i]);
+        for (int j = 0, size = KEY_GROUP; j < n; j += size) {
+            size = j < N_LARGE_KEY * KEY_GROUP ? KEY_GROUP : KEY_GROUP - 1;
+            for (int i = j; i < j + size; i++)
+                prefetch_row(v + row[i]);
 #if VS_KV
-            for (int i = j; i < j + VS_ROWS; i++)
+            for (int i = j; i < j + size; i++)
                 copy_row(values + i * V_STRIDE, k + row[i]);
 #endif
             for (int part = 0; part < N_PARTS; part++)
-                score_keys(p[part] + j * VS_VECTORS, query[part], KEYS, KEY_ROWS + j);
+                if (size == KEY_GROUP)
+                    score_keys(p[part] + j * VS_VECTORS, query[part], KEYS, KEY_ROWS + j);
+                else
+                    score_fewer_keys(p[part] + j * VS_VECTORS, query[part], KEYS, KEY_ROWS + j);
         }
         if (bias)
             for (int part = 0; part * PART_LANES < n_lanes; part++)
@@ -352,7 +357,7 @@ __kernel void attention_tile(__global float *restrict out, ulong out_offset,
         for (int j = 0; j < n; j++)
             copy_row(values + j * V_STRIDE, v + row[j]);
         if (first + TILE < n_keys)
-            find_rows(row, P_ROWS, first + TILE, (int)min((ulong)TILE, n_keys - first - TILE),
+            find_rows(row, TILE, first + TILE, (int)min((ulong)TILE, n_keys - first - TILE),
                       slots, rows_per_slot, kv_stride);
         for (int part = 0; part < N_PARTS; part++) {
             float16 *a = acc[part];

@@ -171,10 +171,11 @@ VM_FUNCTION VM_F VM_NAME(exp)(VM_F x)
     return (x != x) ? x : y;
 }
 
-/* exp for weights of a sum: 0 below -64, so that p * v stays normal (rule R5). */
+/* exp for weights of a sum, x at most 0: 0 below -64, so that p * v stays normal (rule R5). */
 VM_FUNCTION VM_F VM_NAME(exp_weight)(VM_F x)
 {
-    return (x < VM_K(-64.0f)) ? VM_K(0.0f) : VM_NAME(exp)(x);
+    VM_F y = (x < VM_K(-64.0f)) ? VM_K(0.0f) : VM_NAME(exp_inside)(x);
+    return (x != x) ? x : y;
 }
 
 /* e^(x + low), |low| tiny, x from -87 to 0. */
