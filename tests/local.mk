@@ -92,19 +92,24 @@ dist_check_SCRIPTS += tests/cli-tune.sh tests/cli-fast.sh
 TESTS += tests/cli-tune.sh tests/cli-fast.sh
 
 # host: options, records, outputs; the whole program
-check_PROGRAMS += tests/check_host tests/check_sinks
-TESTS += tests/check_host tests/check_sinks
-tests_check_host_SOURCES = tests/check_host.c
+check_PROGRAMS += tests/check_host tests/check_missing tests/check_sinks
+TESTS += tests/check_host tests/check_missing tests/check_sinks
+check_files = tests/check_files.c tests/check_files.h
+tests_check_host_SOURCES = tests/check_host.c $(check_files)
 nodist_EXTRA_tests_check_host_SOURCES = force_cxx_link.cc
 tests_check_host_CFLAGS = $(tests_cflags)
 tests_check_host_LDADD = host/libhost.la $(CHECK_LIBS)
-tests_check_sinks_SOURCES = tests/check_sinks.c
+tests_check_missing_SOURCES = tests/check_missing.c $(check_files)
+nodist_EXTRA_tests_check_missing_SOURCES = force_cxx_link.cc
+tests_check_missing_CFLAGS = $(tests_cflags)
+tests_check_missing_LDADD = host/libhost.la $(CHECK_LIBS)
+tests_check_sinks_SOURCES = tests/check_sinks.c $(check_files)
 nodist_EXTRA_tests_check_sinks_SOURCES = force_cxx_link.cc
 tests_check_sinks_CFLAGS = $(tests_cflags)
 tests_check_sinks_LDADD = host/libhost.la $(CHECK_LIBS)
 check_PROGRAMS += tests/check_metrics
 TESTS += tests/check_metrics
-tests_check_metrics_SOURCES = tests/check_metrics.c
+tests_check_metrics_SOURCES = tests/check_metrics.c $(check_files)
 nodist_EXTRA_tests_check_metrics_SOURCES = force_cxx_link.cc
 tests_check_metrics_CFLAGS = $(tests_cflags)
 tests_check_metrics_LDADD = host/libhost.la $(CHECK_LIBS) $(PNG_LIBS)
@@ -383,8 +388,12 @@ dist_check_SCRIPTS += tests/check_variants.sh
 TESTS += tests/check_variants.sh
 
 # model files written anew: formats, containers, the command
-check_PROGRAMS += tests/check_conversion
-TESTS += tests/check_conversion
+check_PROGRAMS += tests/check_narrow tests/check_conversion
+TESTS += tests/check_narrow tests/check_conversion
+tests_check_narrow_SOURCES = tests/check_narrow.c
+nodist_EXTRA_tests_check_narrow_SOURCES = force_cxx_link.cc
+tests_check_narrow_CFLAGS = $(tests_cflags)
+tests_check_narrow_LDADD = $(tests_ldadd)
 tests_check_conversion_SOURCES = tests/check_conversion.c $(file_builder)
 nodist_EXTRA_tests_check_conversion_SOURCES = force_cxx_link.cc
 tests_check_conversion_CFLAGS = $(tests_cflags)
