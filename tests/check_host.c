@@ -12,11 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cl/alloc.h"
 #include "host/command.h"
 #include "host/progress.h"
 #include "host/settings.h"
 #include "host/tuning.h"
 #include "kernels/bench/bench.h"
+#include "models/config.h"
 #include "tests/check_files.h"
 
 /* ---- Options ------------------------------------------------------------------------------ */
@@ -299,6 +301,34 @@ START_TEST(prompts_need_a_beginning_and_times_of_their_own)
 }
 END_TEST
 
+/* ---- JSON --------------------------------------------------------------------------------- */
+
+static void *allocate(size_t n)
+{
+    return vs_alloc(n, 1);
+}
+
+/* Jansson reads on when a word's memory cannot grow, and the word loses a letter: a key that was
+ * taken for another one made a file look wrong. */
+START_TEST(a_key_that_lost_a_letter_is_no_fault_of_the_file)
+{
+    static const char text[] = "{\"num_frame_per_block\": 2, \"local_attn_size\": 14}";
+    struct vs_config config;
+    char wish[32];
+    snprintf(wish, sizeof wish, "memory:%d", _i);
+    setenv("VS_FAIL", wish, 1);
+    json_set_alloc_funcs(allocate, free);
+    enum vs_status status = vs_config_parse(&config, text, strlen(text), "x");
+    if (vs_alloc_failed()) {
+        ck_assert_int_eq(status, VS_ERROR_MEMORY);
+    } else {
+        ck_assert_int_eq(status, VS_OK);
+        ck_assert(config.frames_per_chunk == 2 && config.window == 14);
+        ck_assert_int_gt(_i, 10);
+    }
+}
+END_TEST
+
 /* ---- Settings ----------------------------------------------------------------------------- */
 
 static struct host_settings example(void)
@@ -546,6 +576,9 @@ int main(void)
                         sizeof wrong_scripts / sizeof *wrong_scripts);
     tcase_add_test(texts, prompts_need_a_beginning_and_times_of_their_own);
     suite_add_tcase(suite, texts);
+    TCase *json = tcase_create("JSON");
+    tcase_add_loop_test(json, a_key_that_lost_a_letter_is_no_fault_of_the_file, 1, 40);
+    suite_add_tcase(suite, json);
     TCase *records = tcase_create("settings");
     tcase_add_test(records, a_record_comes_back_to_the_bit);
     tcase_add_test(records, only_fast_precision_is_recorded);
