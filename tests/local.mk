@@ -117,7 +117,7 @@ dist_check_SCRIPTS += tests/cli-metrics.sh
 TESTS += tests/cli-metrics.sh
 dist_check_SCRIPTS += tests/cli.sh tests/cli-generate.sh tests/cli-validate.sh tests/cli-bench.sh
 TESTS += tests/cli.sh tests/cli-generate.sh tests/cli-validate.sh tests/cli-bench.sh
-EXTRA_DIST += tests/cli-common.sh
+EXTRA_DIST += tests/cli-common.sh tests/cli-tiny.sh
 
 # plans
 check_PROGRAMS += tests/check_plan
@@ -259,10 +259,15 @@ check-long-damage: videossm-cl$(EXEEXT) tests/check_damage$(EXEEXT)
 check-long: check-long-damage
 .PHONY: check-long-damage
 
-# faults of memory and of OpenCL
+# faults of memory and of OpenCL; cut-model makes the model of few tensors
+check_PROGRAMS += tests/cut-model
+tests_cut_model_SOURCES = tests/cut_model.c $(lora_builder)
+nodist_EXTRA_tests_cut_model_SOURCES = force_cxx_link.cc
+tests_cut_model_CFLAGS = $(tests_cflags)
+tests_cut_model_LDADD = $(tests_ldadd)
 dist_check_SCRIPTS += tests/cli-faults.sh
 TESTS += tests/cli-faults.sh
-check-long-faults: videossm-cl$(EXEEXT)
+check-long-faults: videossm-cl$(EXEEXT) tests/cut-model$(EXEEXT)
 	srcdir=$(srcdir) sh $(srcdir)/tests/cli-faults.sh long
 check-long: check-long-faults
 .PHONY: check-long-faults
