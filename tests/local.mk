@@ -332,6 +332,26 @@ tests_fuzz_make_seeds_SOURCES = tests/fuzz/make_seeds.c $(file_builder)
 endif
 EXTRA_DIST += tests/fuzz/run.sh tests/fuzz/corpus
 
+# Ten minutes of each, in a build of their own in fuzz-build/ unless this is one. A compiler that is
+# missing is a visible skip here, and a failure in test.sh.
+if FUZZING
+check-long-fuzz: all
+	sh $(srcdir)/tests/fuzz/run.sh -e $${VS_FUZZ_SECONDS:-600}
+else
+check-long-fuzz:
+	@if command -v clang++ >/dev/null; then $(MAKE) check-fuzz-build; \
+	else echo "SKIP: fuzzing needs clang"; fi
+check-fuzz-build:
+	mkdir -p fuzz-build
+	cd fuzz-build && { test -f Makefile || $(abs_top_srcdir)/configure --quiet \
+	  --enable-fuzzing --disable-shared CC=clang CXX=clang++ CFLAGS='-O1 -g' CXXFLAGS='-O1 -g'; }
+	cd fuzz-build && $(MAKE) && sh $(abs_top_srcdir)/tests/fuzz/run.sh -e $${VS_FUZZ_SECONDS:-600}
+distclean-local:
+	rm -rf fuzz-build
+endif
+check-long: check-long-fuzz
+.PHONY: check-long-fuzz check-fuzz-build
+
 # files: what they are recognised as, and the command that tells
 check_PROGRAMS += tests/check_inspect
 TESTS += tests/check_inspect
