@@ -29,9 +29,10 @@ void vs_launch_begin(struct vs_launch *launch, struct vs_context *context,
                                                     : launch->kernel->kernel;
 }
 
+/* A dry launch is never enqueued, so it has none. */
 static void set_arg(struct vs_launch *launch, size_t n_bytes, const void *value)
 {
-    if (launch->status != VS_OK || launch->context->hollow)
+    if (launch->status != VS_OK || launch->context->dry)
         return;
     cl_int error = clSetKernelArg(launch->handle, launch->n_args, n_bytes, value);
     if (error != CL_SUCCESS) {

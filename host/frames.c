@@ -14,6 +14,7 @@
 
 #include "cl/alloc.h"
 #include "host/png_file.h"
+#include "models/json_parse.h"
 
 struct folder {
     char *path;
@@ -49,12 +50,16 @@ static void folder_close(void *state)
     free(folder);
 }
 
-static double fps_of_settings(const char *text)
+static enum vs_status fps_of_settings(double *fps, const char *text)
 {
-    json_t *json = text ? json_loads(text, 0, NULL) : NULL;
-    double fps = json_number_value(json_object_get(json, "fps"));
+    json_error_t error;
+    json_t *json = NULL;
+    enum vs_status status = text ? vs_json_parse(&json, text, strlen(text), 0, &error) : VS_OK;
+    *fps = json_number_value(json_object_get(json, "fps"));
     json_decref(json);
-    return fps >= HOST_FPS_MIN && fps <= HOST_FPS_MAX ? fps : HOST_FPS_OF_FOLDERS;
+    if (!(*fps >= HOST_FPS_MIN && *fps <= HOST_FPS_MAX))
+        *fps = HOST_FPS_OF_FOLDERS;
+    return status;
 }
 
 static enum vs_status read_picture(struct host_frames *frames, struct folder *folder,
@@ -68,7 +73,7 @@ static enum vs_status read_picture(struct host_frames *frames, struct folder *fo
     VS_TRY(host_png_read(&folder->picture, &settings, "videossm", path));
     VS_TRY(host_frames_same_size(frames, folder->picture.width, folder->picture.height, path));
     if (frames->fps <= 0)
-        frames->fps = fps_of_settings(settings);
+        VS_TRY(fps_of_settings(&frames->fps, settings));
 fail:
     free(settings);
     return status;

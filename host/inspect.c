@@ -17,6 +17,7 @@
 #include "host/command.h"
 #include "host/inspect.h"
 #include "models/file_map.h"
+#include "models/json_parse.h"
 #include "models/tokenizer.h"
 
 enum { MAX_DEPTH = 3, MAX_FILES = 1000 };
@@ -71,7 +72,11 @@ static enum vs_status open_tokenizer(struct host_finding *finding, const struct 
 static enum vs_status open_config(struct host_finding *finding, const struct vs_file_map *map,
                                   bool *is_index)
 {
-    json_t *json = json_loadb((const char *)map->data, map->size, 0, NULL);
+    json_error_t error;
+    json_t *json;
+    enum vs_status status = vs_json_parse(&json, (const char *)map->data, map->size, 0, &error);
+    if (status != VS_OK)
+        return status;
     *is_index = json_object_get(json, "weight_map") != NULL;
     json_decref(json);
     if (*is_index)

@@ -20,6 +20,7 @@
 #include "host/draft.h"
 #include "host/kept.h"
 #include "host/sink.h"
+#include "models/json_parse.h"
 
 enum { FORMAT = 1, MAX_RECORD_BYTES = 64 << 20 };
 
@@ -424,12 +425,7 @@ static enum vs_status load_record(struct host_kept *kept, const char *dir)
     if (status == VS_ERROR_USAGE)
         (void)vs_fail_in(status, "'%s' holds no run that was kept with --keep", dir);
     VS_TRY(status);
-    size_t n_failed = vs_alloc_failed();
-    root = json_loadb(text, n_bytes, JSON_REJECT_DUPLICATES, &error);
-    if (!root && vs_alloc_failed() != n_failed) {
-        status = VS_ERROR_MEMORY;
-        goto fail;
-    }
+    VS_TRY(vs_json_parse(&root, text, n_bytes, JSON_REJECT_DUPLICATES, &error));
     if (!root) {
         status = vs_fail(VS_ERROR_USAGE, "%s: line %d, column %d: %s", path, error.line,
                          error.column, error.text);

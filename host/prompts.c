@@ -11,6 +11,7 @@
 
 #include "cl/alloc.h"
 #include "host/draft.h"
+#include "models/json_parse.h"
 
 enum { MAX_SCRIPT_BYTES = 16 << 20, MAX_PROMPTS = 10000 };
 
@@ -121,13 +122,11 @@ enum vs_status host_prompts_load(struct host_prompts *prompts, const char *path)
     if (status != VS_OK)
         return status;
     json_error_t error;
-    size_t n_failed = vs_alloc_failed();
-    json_t *root = json_loadb(text, n_bytes, JSON_REJECT_DUPLICATES, &error);
+    json_t *root;
+    status = vs_json_parse(&root, text, n_bytes, JSON_REJECT_DUPLICATES, &error);
     if (root)
         status = read_script(prompts, root, path);
-    else if (vs_alloc_failed() != n_failed)
-        status = VS_ERROR_MEMORY;
-    else
+    else if (status == VS_OK)
         status = vs_fail(VS_ERROR_USAGE, "%s: line %d, column %d: %s", path, error.line,
                          error.column, error.text);
     json_decref(root);

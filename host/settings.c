@@ -13,6 +13,7 @@
 
 #include "cl/alloc.h"
 #include "host/options.h"
+#include "models/json_parse.h"
 
 /* Of the record's layout; a reader refuses what it does not know. */
 enum { FORMAT = 1 };
@@ -367,13 +368,9 @@ enum vs_status host_settings_parse(struct host_settings *settings, const char *j
     unsigned memory = 0, noise = 0, kv = 0, precision = 0;
     size_t format;
     *settings = (struct host_settings){0};
-    size_t n_failed = vs_alloc_failed();
-    json_t *root = json_loads(json, JSON_REJECT_DUPLICATES, &error);
+    json_t *root;
+    VS_TRY(vs_json_parse(&root, json, strlen(json), JSON_REJECT_DUPLICATES, &error));
     struct reader reader = {root, name};
-    if (!root && vs_alloc_failed() != n_failed) {
-        status = VS_ERROR_MEMORY;
-        goto fail;
-    }
     if (!json_is_object(root)) {
         status = vs_fail(VS_ERROR_USAGE, "'%s': its settings are no JSON object: %s", name,
                          root ? "another value" : error.text);

@@ -20,6 +20,7 @@
 #include "host/settings.h"
 #include "kernels/bench/bench.h"
 #include "kernels/tuning.h"
+#include "models/json_parse.h"
 
 enum { MAX_BYTES = 1 << 20, FORMAT = 1 };
 
@@ -64,11 +65,8 @@ enum vs_status host_tuning_load(json_t **tuning, const char *path)
     json_error_t error;
     *tuning = NULL;
     VS_TRY(host_read_file(&text, &n, path, MAX_BYTES));
-    size_t n_failed = vs_alloc_failed();
-    *tuning = json_loadb(text, n, 0, &error);
-    if (!*tuning && vs_alloc_failed() != n_failed)
-        status = VS_ERROR_MEMORY;
-    else if (!*tuning)
+    VS_TRY(vs_json_parse(tuning, text, n, 0, &error));
+    if (!*tuning)
         status = vs_fail(VS_ERROR_USAGE, "%s: no JSON: %s, line %d", path, error.text, error.line);
     else if (json_integer_value(json_object_get(*tuning, "tuning")) != FORMAT ||
              !are_records(json_object_get(*tuning, "records")))

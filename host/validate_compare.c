@@ -15,6 +15,7 @@
 #include "host/command.h"
 #include "host/draft.h"
 #include "host/validate.h"
+#include "models/json_parse.h"
 
 enum { MAX_BYTES = 64 << 20, MAX_REPORTS = 1000 };
 
@@ -55,7 +56,7 @@ static enum vs_status load(json_t **root, const char *path)
     size_t n = 0;
     json_error_t error;
     VS_TRY(host_read_file(&text, &n, path, MAX_BYTES));
-    *root = json_loadb(text, n, 0, &error);
+    VS_TRY(vs_json_parse(root, text, n, 0, &error));
     if (!*root)
         status = vs_fail(VS_ERROR_USAGE, "%s: no JSON: %s, line %d", path, error.text, error.line);
 fail:

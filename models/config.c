@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cl/alloc.h"
 #include "models/file_map.h"
+#include "models/json_parse.h"
 
 enum field_kind { SIZE, REAL32, REAL64 };
 
@@ -186,17 +186,16 @@ enum vs_status vs_config_parse(struct vs_config *config, const char *text, size_
                                const char *name)
 {
     json_error_t error;
-    size_t n_failed = vs_alloc_failed();
-    json_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, &error);
-    if (!root && vs_alloc_failed() != n_failed)
-        return VS_ERROR_MEMORY;
+    json_t *root;
+    enum vs_status status = vs_json_parse(&root, text, n, JSON_REJECT_DUPLICATES, &error);
+    if (status != VS_OK)
+        return status;
     if (!root)
         return vs_fail(VS_ERROR_MODEL, "%s: not valid JSON at offset %d (line %d): %s", name,
                        error.position, error.line, error.text);
-    enum vs_status status =
-        json_is_object(root)
-            ? read_all(config, root, name)
-            : vs_fail(VS_ERROR_MODEL, "%s: the top level must be a JSON object", name);
+    status = json_is_object(root)
+                 ? read_all(config, root, name)
+                 : vs_fail(VS_ERROR_MODEL, "%s: the top level must be a JSON object", name);
     json_decref(root);
     return status;
 }

@@ -15,6 +15,7 @@ models_libmodels_la_SOURCES += \
 	models/pickle.c models/pickle.h models/pickle_machine.h \
 	models/pickle_tensors.c \
 	models/gguf.c models/gguf.h \
+	models/json_parse.c models/json_parse.h \
 	models/names.c models/names.h \
 	models/recognize.c models/recognize.h
 

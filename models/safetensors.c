@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "cl/alloc.h"
+#include "models/json_parse.h"
 #include "models/weights_internal.h"
 
 static bool dtype_of(enum vs_dtype *dtype, const char *name)
@@ -112,10 +113,10 @@ static enum vs_status parse_object(json_t **json, const struct vs_file_map *map,
     if (n > VS_MAX_TABLE_BYTES)
         return vs_fail(VS_ERROR_MODEL, "%s: a JSON table of %zu bytes; at most %d are read",
                        map->path, n, VS_MAX_TABLE_BYTES);
-    size_t n_failed = vs_alloc_failed();
-    *json = json_loadb((const char *)map->data + offset, n, JSON_REJECT_DUPLICATES, &error);
-    if (!*json && vs_alloc_failed() != n_failed)
-        return VS_ERROR_MEMORY;
+    enum vs_status status =
+        vs_json_parse(json, (const char *)map->data + offset, n, JSON_REJECT_DUPLICATES, &error);
+    if (status != VS_OK)
+        return status;
     if (!*json)
         return vs_fail(VS_ERROR_MODEL, "%s: damaged JSON at offset %zu: %s", map->path,
                        offset + (size_t)(error.position > 0 ? error.position : 0), error.text);

@@ -17,38 +17,9 @@
 #include "host/meter.h"
 #include "host/png_file.h"
 #include "host/sink.h"
-
-static char folder[] = "check_metrics.XXXXXX";
-
-static void make_folder(void)
-{
-    strcpy(folder + sizeof folder - 7, "XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-}
-
-static void remove_folder(void)
-{
-    char command[64];
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    ck_assert_int_eq(system(command), 0);
-}
-
-static const char *in_folder(const char *name)
-{
-    static char path[256];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
+#include "tests/check_files.h"
 
 /* ---- Videos made up on the spot ----------------------------------------------------------- */
-
-/* A value in 0..255 that looks like noise. */
-static uint8_t noise(size_t x, size_t y, size_t c)
-{
-    uint32_t n = (uint32_t)(x * 73856093u ^ y * 19349663u ^ (c + 1) * 83492791u);
-    n = (n ^ n >> 13) * 1274126177u;
-    return (uint8_t)(n >> 17);
-}
 
 static void fill(uint8_t *rgb, size_t n_pixels, uint8_t r, uint8_t g, uint8_t b)
 {
@@ -81,7 +52,7 @@ START_TEST(identical_frames_are_perfect)
     enum { WIDTH = 37, HEIGHT = 21 };
     uint8_t rgb[WIDTH * HEIGHT * 3];
     for (size_t i = 0; i < sizeof rgb; i++)
-        rgb[i] = noise(i / 3 % WIDTH, i / 3 / WIDTH, i % 3);
+        rgb[i] = check_noise_at(i / 3 % WIDTH, i / 3 / WIDTH, i % 3);
     struct host_meter *meter = new_meter(WIDTH, HEIGHT, 4);
     for (int i = 0; i < 9; i++)
         ck_assert_int_eq(host_meter_add(meter, rgb), VS_OK);
@@ -225,7 +196,7 @@ START_TEST(a_square_that_moves_is_measured)
             for (int x = 0; x < square; x++)
                 for (int c = 0; c < 3; c++)
                     rgb[((top + y) * side + left + x) * 3 + c] =
-                        noise((size_t)(x / grain), (size_t)(y / grain), (size_t)c);
+                        check_noise_at((size_t)(x / grain), (size_t)(y / grain), (size_t)c);
         ck_assert_int_eq(host_meter_add(meter, rgb), VS_OK);
     }
     free(rgb);
@@ -312,8 +283,8 @@ START_TEST(every_kind_of_png_becomes_rgb)
         size_t n_channels = PNG_IMAGE_PIXEL_CHANNELS(kinds[k].format);
         for (size_t i = 0; i < image.width * 2 * n_channels; i++)
             pixels[i] = kinds[k].pixel[i % n_channels];
-        ck_assert(png_image_write_to_file(&image, in_folder("x.png"), 0, pixels, 0, NULL));
-        ck_assert_int_eq(host_png_read(&picture, NULL, NULL, in_folder("x.png")), VS_OK);
+        ck_assert(png_image_write_to_file(&image, check_path("x.png"), 0, pixels, 0, NULL));
+        ck_assert_int_eq(host_png_read(&picture, NULL, NULL, check_path("x.png")), VS_OK);
         ck_assert_uint_eq(picture.width, 3 + k);
         ck_assert_uint_eq(picture.height, 2);
         for (size_t i = 0; i < picture.width * 2 * 3; i++)
@@ -349,23 +320,22 @@ START_TEST(hostile_pngs_are_refused)
     uint8_t rgb[3 * 64] = {0};
     ck_assert_int_eq(host_png_encode(&bytes, rgb, 8, 8, NULL, 0), VS_OK);
     for (size_t n = 0; n < bytes.n; n++) {
-        ck_assert_int_eq(host_draft_save(in_folder("x.png"), bytes.data, n), VS_OK);
-        ck_assert_int_eq(host_png_read(&picture, NULL, NULL, in_folder("x.png")), VS_ERROR_USAGE);
+        ck_assert_int_eq(host_draft_save(check_path("x.png"), bytes.data, n), VS_OK);
+        ck_assert_int_eq(host_png_read(&picture, NULL, NULL, check_path("x.png")), VS_ERROR_USAGE);
     }
     for (size_t i = 0; i < sizeof sides / sizeof *sides; i++) {
         put32(bytes.data + 16, sides[i][0]);
         put32(bytes.data + 20, sides[i][1]);
         put32(bytes.data + 29, crc(bytes.data + 12, 17));
-        ck_assert_int_eq(host_draft_save(in_folder("x.png"), bytes.data, bytes.n), VS_OK);
-        ck_assert_int_eq(host_png_read(&picture, NULL, NULL, in_folder("x.png")), VS_ERROR_USAGE);
+        ck_assert_int_eq(host_draft_save(check_path("x.png"), bytes.data, bytes.n), VS_OK);
+        ck_assert_int_eq(host_png_read(&picture, NULL, NULL, check_path("x.png")), VS_ERROR_USAGE);
     }
-    ck_assert_int_eq(host_png_read(&picture, NULL, NULL, in_folder("no.png")), VS_ERROR_USAGE);
+    ck_assert_int_eq(host_png_read(&picture, NULL, NULL, check_path("no.png")), VS_ERROR_USAGE);
     free(bytes.data);
     free(picture.rgb);
 }
 END_TEST
 
-/* Grey frames 50, 51, ..., or noise, through an output of this program. */
 static void write_video(const struct host_sink_kind *kind, const char *path, size_t side,
                         size_t n_frames, bool noisy)
 {
@@ -373,16 +343,7 @@ static void write_video(const struct host_sink_kind *kind, const char *path, siz
         .width = side, .height = side, .n_frames = n_frames, .fps = 12};
     const struct host_metadata metadata = {
         .title = "t", .parameters = "p", .json = "{\"fps\": 12}"};
-    uint8_t *rgb = malloc(side * side * 3);
-    void *sink;
-    ck_assert_int_eq(kind->open(&sink, path, &video, &metadata), VS_OK);
-    for (size_t i = 0; i < n_frames; i++) {
-        for (size_t k = 0; k < side * side * 3; k++)
-            rgb[k] = noisy ? noise(k, i, 0) : (uint8_t)(50 + i);
-        ck_assert_int_eq(kind->write(sink, i, 1, rgb), VS_OK);
-    }
-    ck_assert_int_eq(kind->close(sink), VS_OK);
-    free(rgb);
+    check_write_video(kind, path, &video, &metadata, n_frames, noisy ? check_noise : check_grey);
 }
 
 static void read_grey(const char *path, size_t side, size_t n_frames, int tolerance)
@@ -408,20 +369,20 @@ static void read_grey(const char *path, size_t side, size_t n_frames, int tolera
 
 START_TEST(a_folder_is_read_in_the_order_of_names)
 {
-    write_video(&host_sink_png, in_folder("png"), 16, 30, false);
-    ck_assert_int_eq(host_draft_save(in_folder("png/.frame.png"), "x", 1), VS_OK);
-    ck_assert_int_eq(host_draft_save(in_folder("png/notes.txt"), "x", 1), VS_OK);
-    read_grey(in_folder("png"), 16, 30, 0);
+    write_video(&host_sink_png, check_path("png"), 16, 30, false);
+    ck_assert_int_eq(host_draft_save(check_path("png/.frame.png"), "x", 1), VS_OK);
+    ck_assert_int_eq(host_draft_save(check_path("png/notes.txt"), "x", 1), VS_OK);
+    read_grey(check_path("png"), 16, 30, 0);
 }
 END_TEST
 
 #ifdef HAVE_FFMPEG
 START_TEST(what_was_written_as_video_is_read)
 {
-    write_video(&host_sink_y4m, in_folder("x.y4m"), 48, 30, false);
-    read_grey(in_folder("x.y4m"), 48, 30, 1);
-    write_video(&host_sink_mp4, in_folder("x.mp4"), 48, 30, false);
-    read_grey(in_folder("x.mp4"), 48, 30, 2);
+    write_video(&host_sink_y4m, check_path("x.y4m"), 48, 30, false);
+    read_grey(check_path("x.y4m"), 48, 30, 1);
+    write_video(&host_sink_mp4, check_path("x.mp4"), 48, 30, false);
+    read_grey(check_path("x.mp4"), 48, 30, 2);
 }
 END_TEST
 
@@ -452,11 +413,11 @@ static size_t count_frames(const char *path, enum vs_status *status)
 START_TEST(half_an_mp4_is_refused)
 {
     enum vs_status status;
-    write_video(&host_sink_mp4, in_folder("x.mp4"), 64, 12, true);
-    ck_assert_uint_eq(count_frames(in_folder("x.mp4"), &status), 12);
+    write_video(&host_sink_mp4, check_path("x.mp4"), 64, 12, true);
+    ck_assert_uint_eq(count_frames(check_path("x.mp4"), &status), 12);
     ck_assert_int_eq(status, VS_OK);
-    shorten(in_folder("x.mp4"), 5000);
-    count_frames(in_folder("x.mp4"), &status);
+    shorten(check_path("x.mp4"), 5000);
+    count_frames(check_path("x.mp4"), &status);
     ck_assert_int_eq(status, VS_ERROR_USAGE);
 }
 END_TEST
@@ -464,9 +425,9 @@ END_TEST
 START_TEST(half_a_frame_of_y4m_is_left_out)
 {
     enum vs_status status;
-    write_video(&host_sink_y4m, in_folder("x.y4m"), 48, 6, false);
-    shorten(in_folder("x.y4m"), 1000);
-    ck_assert_uint_eq(count_frames(in_folder("x.y4m"), &status), 5);
+    write_video(&host_sink_y4m, check_path("x.y4m"), 48, 6, false);
+    shorten(check_path("x.y4m"), 1000);
+    ck_assert_uint_eq(count_frames(check_path("x.y4m"), &status), 5);
     ck_assert_int_eq(status, VS_OK);
 }
 END_TEST
@@ -476,7 +437,7 @@ int main(void)
 {
     Suite *suite = suite_create("metrics");
     TCase *all = tcase_create("metrics");
-    tcase_add_checked_fixture(all, make_folder, remove_folder);
+    tcase_add_checked_fixture(all, check_make_folder, check_remove_folder);
     tcase_set_timeout(all, 120);
     tcase_add_test(all, identical_frames_are_perfect);
     tcase_add_test(all, black_and_white_in_turn_are_the_worst);
@@ -496,9 +457,5 @@ int main(void)
     tcase_add_test(all, half_a_frame_of_y4m_is_left_out);
 #endif
     suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_run_suite(suite);
 }

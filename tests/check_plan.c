@@ -132,6 +132,15 @@ static void plan_case(struct vs_run_plan *plan, const struct vs_model *model,
     vs_context_free(hollow);
 }
 
+/* Goes through all chunks. */
+static void make_all(struct vs_generator *generator)
+{
+    struct vs_chunk chunk;
+    do {
+        check_ok(vs_generator_next(generator, &chunk));
+    } while (chunk.n_frames);
+}
+
 START_TEST(plans_say_what_runs_take)
 {
     struct vs_model *model = open_model(false), *sizes = open_model(true);
@@ -139,15 +148,12 @@ START_TEST(plans_say_what_runs_take)
     struct measured measured = {.context = check_context};
     struct vs_generator *generator;
     struct vs_run_plan plan;
-    struct vs_chunk chunk;
     plan_case(&plan, sizes, &options);
     prefer_clblast(check_context);
     options.progress = on_progress;
     options.user = &measured;
     check_ok(vs_generator_create(&generator, check_context, model, &options));
-    do {
-        check_ok(vs_generator_next(generator, &chunk));
-    } while (chunk.n_frames);
+    make_all(generator);
     measured.making = vs_context_peak(check_context);
     compare(&plan.encoding, &measured.encoding, "encoding");
     compare(&plan.making, &measured.making, "making");
@@ -193,15 +199,12 @@ START_TEST(plans_say_how_much_work_runs_are)
     struct vs_profile_entry *entries;
     struct vs_generator *generator;
     struct vs_run_plan plan;
-    struct vs_chunk chunk;
     double flops = 0;
     size_t n;
     plan_case(&plan, model, &options);
     check_ok(vs_generator_create(&generator, check_context, model, &options));
     check_ok(vs_profile_begin(check_context));
-    do {
-        check_ok(vs_generator_next(generator, &chunk));
-    } while (chunk.n_frames);
+    make_all(generator);
     check_ok(vs_profile_end(check_context, &entries, &n));
     for (size_t i = 0; i < n; i++)
         flops += entries[i].flops;

@@ -20,59 +20,24 @@
 #include "host/sink_mp4.h"
 #include "host/sink_y4m.h"
 #include "host/writer.h"
-
-static char folder[] = "check_sinks.XXXXXX";
-
-static void make_folder(void)
-{
-    strcpy(folder + sizeof folder - 7, "XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-}
-
-static void remove_folder(void)
-{
-    char command[64];
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    ck_assert_int_eq(system(command), 0);
-}
-
-static const char *in_folder(const char *name)
-{
-    static char path[4][256];
-    static int turn;
-    turn = (turn + 1) % 4;
-    snprintf(path[turn], sizeof path[turn], "%s/%s", folder, name);
-    return path[turn];
-}
+#include "tests/check_files.h"
 
 static bool exists(const char *path)
 {
     return access(path, F_OK) == 0;
 }
 
-/* Files in the folder, hidden ones too. */
+/* Files in check_folder(), hidden ones too. */
 static size_t count_files(void)
 {
     char command[64];
     unsigned long n = 0;
-    snprintf(command, sizeof command, "ls -A %s | wc -l", folder);
+    snprintf(command, sizeof command, "ls -A %s | wc -l", check_folder());
     FILE *pipe = popen(command, "r");
     ck_assert_ptr_nonnull(pipe);
     ck_assert_int_eq(fscanf(pipe, "%lu", &n), 1);
     pclose(pipe);
     return n;
-}
-
-/* Pixels that no codec of a test could mistake: a gradient that moves with the frame. */
-static uint8_t *picture(size_t width, size_t height, size_t frame)
-{
-    uint8_t *rgb = malloc(width * height * 3);
-    for (size_t i = 0; i < width * height; i++) {
-        rgb[3 * i] = (uint8_t)(i % width * 255 / width);
-        rgb[3 * i + 1] = (uint8_t)(i / width * 255 / height);
-        rgb[3 * i + 2] = (uint8_t)(frame * 8);
-    }
-    return rgb;
 }
 
 /* Decodes a PNG in memory; freed by the caller. */
@@ -100,25 +65,18 @@ static uint8_t *decode_png_file(const char *path, size_t *width, size_t *height)
 
 static const struct host_metadata metadata = {"a title", "a prompt\nSeed: 7", "{\"seed\":\"7\"}"};
 
-/* Writes frames first..last, in pieces of 5, and closes. */
+/* Freed by the caller. */
+static uint8_t *picture(size_t width, size_t height, size_t frame)
+{
+    uint8_t *rgb = malloc(width * height * 3);
+    check_gradient(rgb, width, height, frame);
+    return rgb;
+}
+
 static void write_video(const struct host_sink_kind *kind, const char *path,
                         const struct vs_video_info *video, size_t n_frames)
 {
-    void *state;
-    size_t frame_bytes = video->width * video->height * 3;
-    ck_assert_msg(kind->open(&state, path, video, &metadata) == VS_OK, "%s", vs_error_message());
-    for (size_t first = 0; first < n_frames; first += 5) {
-        size_t n = n_frames - first < 5 ? n_frames - first : 5;
-        uint8_t *frames = malloc(n * frame_bytes);
-        for (size_t i = 0; i < n; i++) {
-            uint8_t *one = picture(video->width, video->height, first + i);
-            memcpy(frames + i * frame_bytes, one, frame_bytes);
-            free(one);
-        }
-        ck_assert_msg(kind->write(state, first, n, frames) == VS_OK, "%s", vs_error_message());
-        free(frames);
-    }
-    ck_assert_msg(kind->close(state) == VS_OK, "%s", vs_error_message());
+    check_write_video(kind, path, video, &metadata, n_frames, check_gradient);
 }
 
 /* ---- PNG ---------------------------------------------------------------------------------- */
@@ -197,13 +155,13 @@ START_TEST(a_folder_is_made_with_those_above_it_and_may_exist)
 {
     struct vs_video_info video = {.width = 32, .height = 16, .fps = 16, .n_frames = 12};
     for (int round = 0; round < 2; round++)
-        write_video(&host_sink_png, in_folder("a/b/"), &video, 12);
+        write_video(&host_sink_png, check_path("a/b/"), &video, 12);
     size_t width, height;
-    uint8_t *got = decode_png_file(in_folder("a/b/frame_000011.png"), &width, &height);
+    uint8_t *got = decode_png_file(check_path("a/b/frame_000011.png"), &width, &height);
     uint8_t *want = picture(32, 16, 11);
     ck_assert(width == 32 && height == 16);
     ck_assert_mem_eq(got, want, 32 * 16 * 3);
-    ck_assert(!exists(in_folder("a/b/frame_000012.png")));
+    ck_assert(!exists(check_path("a/b/frame_000012.png")));
     free(got);
     free(want);
 }
@@ -213,14 +171,14 @@ START_TEST(an_aborted_folder_is_removed_unless_it_was_there)
 {
     struct vs_video_info video = {.width = 32, .height = 16, .fps = 16, .n_frames = 12};
     void *state;
-    ck_assert_int_eq(host_sink_png.open(&state, in_folder("new"), &video, &metadata), VS_OK);
-    ck_assert(exists(in_folder("new")));
+    ck_assert_int_eq(host_sink_png.open(&state, check_path("new"), &video, &metadata), VS_OK);
+    ck_assert(exists(check_path("new")));
     host_sink_png.abort(state);
-    ck_assert(!exists(in_folder("new")));
-    ck_assert_int_eq(mkdir(in_folder("old"), 0777), 0);
-    ck_assert_int_eq(host_sink_png.open(&state, in_folder("old"), &video, &metadata), VS_OK);
+    ck_assert(!exists(check_path("new")));
+    ck_assert_int_eq(mkdir(check_path("old"), 0777), 0);
+    ck_assert_int_eq(host_sink_png.open(&state, check_path("old"), &video, &metadata), VS_OK);
     host_sink_png.abort(state);
-    ck_assert(exists(in_folder("old")));
+    ck_assert(exists(check_path("old")));
 }
 END_TEST
 
@@ -244,8 +202,8 @@ START_TEST(a_sheet_shows_frames_from_first_to_last)
                                   .fps = 16,
                                   .n_frames = sheets[_i].n_frames};
     size_t width, height;
-    write_video(&host_sink_sheet, in_folder("s.png"), &video, sheets[_i].n_written);
-    uint8_t *rgb = decode_png_file(in_folder("s.png"), &width, &height);
+    write_video(&host_sink_sheet, check_path("s.png"), &video, sheets[_i].n_written);
+    uint8_t *rgb = decode_png_file(check_path("s.png"), &width, &height);
     ck_assert_uint_eq(width, MARGIN + sheets[_i].columns * (sheets[_i].cell_width + MARGIN));
     ck_assert_uint_eq(height, MARGIN + sheets[_i].rows * (sheets[_i].cell_height + LABEL));
     /* Blue tells the frame: 0 in the first cell, that of the second sample in the second. */
@@ -297,8 +255,8 @@ START_TEST(a_y4m_file_is_header_and_planes)
         "YUV4MPEG2 W32 H16 F24000:1001 Ip A1:1 C444 XCOLORRANGE=LIMITED\nFRAME\n";
     char *data;
     size_t n_bytes;
-    write_video(&host_sink_y4m, in_folder("v.y4m"), &video, 7);
-    ck_assert_int_eq(host_read_file(&data, &n_bytes, in_folder("v.y4m"), 1 << 20), VS_OK);
+    write_video(&host_sink_y4m, check_path("v.y4m"), &video, 7);
+    ck_assert_int_eq(host_read_file(&data, &n_bytes, check_path("v.y4m"), 1 << 20), VS_OK);
     ck_assert_uint_eq(n_bytes, sizeof header - 1 - 6 + 7 * (6 + 32 * 16 * 3));
     ck_assert_mem_eq(data, header, sizeof header - 1);
     uint8_t *rgb = picture(32, 16, 6), *yuv = malloc(32 * 16 * 3);
@@ -356,16 +314,16 @@ START_TEST(an_mp4_keeps_its_comment_and_is_the_same_twice)
     struct vs_video_info video = {.width = 32, .height = 16, .fps = 16, .n_frames = 20};
     char *first, *second, *comment;
     size_t n_first, n_second;
-    write_video(&host_sink_mp4, in_folder("a.mp4"), &video, 20);
-    write_video(&host_sink_mp4, in_folder("b.mp4"), &video, 20);
+    write_video(&host_sink_mp4, check_path("a.mp4"), &video, 20);
+    write_video(&host_sink_mp4, check_path("b.mp4"), &video, 20);
     ck_assert_uint_eq(count_files(), 2);
-    ck_assert_int_eq(host_read_file(&first, &n_first, in_folder("a.mp4"), 1 << 24), VS_OK);
-    ck_assert_int_eq(host_read_file(&second, &n_second, in_folder("b.mp4"), 1 << 24), VS_OK);
+    ck_assert_int_eq(host_read_file(&first, &n_first, check_path("a.mp4"), 1 << 24), VS_OK);
+    ck_assert_int_eq(host_read_file(&second, &n_second, check_path("b.mp4"), 1 << 24), VS_OK);
     ck_assert_uint_eq(n_first, n_second);
     ck_assert_mem_eq(first, second, n_first);
     ck_assert_ptr_null(memmem(first, n_first, "x264", 4));
     ck_assert_ptr_null(memmem(first, n_first, "Lavf", 4));
-    ck_assert_int_eq(host_mp4_comment(&comment, in_folder("a.mp4")), VS_OK);
+    ck_assert_int_eq(host_mp4_comment(&comment, check_path("a.mp4")), VS_OK);
     ck_assert_str_eq(comment, metadata.json);
     free(comment);
     free(first);
@@ -383,10 +341,10 @@ START_TEST(a_long_comment_comes_back_whole)
     struct host_metadata large = {"title", "parameters", json};
     void *state;
     uint8_t *rgb = picture(32, 16, 0);
-    ck_assert_int_eq(host_sink_mp4.open(&state, in_folder("a.mp4"), &video, &large), VS_OK);
+    ck_assert_int_eq(host_sink_mp4.open(&state, check_path("a.mp4"), &video, &large), VS_OK);
     ck_assert_int_eq(host_sink_mp4.write(state, 0, 1, rgb), VS_OK);
     ck_assert_int_eq(host_sink_mp4.close(state), VS_OK);
-    ck_assert_int_eq(host_mp4_comment(&comment, in_folder("a.mp4")), VS_OK);
+    ck_assert_int_eq(host_mp4_comment(&comment, check_path("a.mp4")), VS_OK);
     ck_assert_str_eq(comment, json);
     free(comment);
     free(json);
@@ -397,8 +355,8 @@ END_TEST
 START_TEST(odd_sides_are_written)
 {
     struct vs_video_info video = {.width = 33, .height = 17, .fps = 12.5, .n_frames = 3};
-    write_video(&host_sink_mp4, in_folder("odd.mp4"), &video, 3);
-    ck_assert(exists(in_folder("odd.mp4")));
+    write_video(&host_sink_mp4, check_path("odd.mp4"), &video, 3);
+    ck_assert(exists(check_path("odd.mp4")));
 }
 END_TEST
 
@@ -406,15 +364,15 @@ START_TEST(an_aborted_mp4_leaves_nothing)
 {
     struct vs_video_info video = {.width = 32, .height = 16, .fps = 16, .n_frames = 20};
     void *state;
-    ck_assert_int_eq(host_sink_mp4.open(&state, in_folder("a.mp4"), &video, &metadata), VS_OK);
-    ck_assert(!exists(in_folder("a.mp4")));
+    ck_assert_int_eq(host_sink_mp4.open(&state, check_path("a.mp4"), &video, &metadata), VS_OK);
+    ck_assert(!exists(check_path("a.mp4")));
     host_sink_mp4.abort(state);
     ck_assert_uint_eq(count_files(), 0);
     char *comment;
-    FILE *file = fopen(in_folder("no.mp4"), "w");
+    FILE *file = fopen(check_path("no.mp4"), "w");
     fputs("this is no film", file);
     fclose(file);
-    ck_assert_int_eq(host_mp4_comment(&comment, in_folder("no.mp4")), VS_ERROR_USAGE);
+    ck_assert_int_eq(host_mp4_comment(&comment, check_path("no.mp4")), VS_ERROR_USAGE);
 }
 END_TEST
 #endif
@@ -445,8 +403,8 @@ START_TEST(the_name_tells_the_kind)
 #else
     ck_assert_int_eq(host_sink_recognise(&kind, "x.mp4"), VS_ERROR_USAGE);
 #endif
-    ck_assert_int_eq(mkdir(in_folder("f.mp4"), 0777), 0);
-    ck_assert_int_eq(host_sink_recognise(&kind, in_folder("f.mp4")), VS_OK);
+    ck_assert_int_eq(mkdir(check_path("f.mp4"), 0777), 0);
+    ck_assert_int_eq(host_sink_recognise(&kind, check_path("f.mp4")), VS_OK);
     ck_assert_ptr_eq(kind, &host_sink_png);
 }
 END_TEST
@@ -454,7 +412,7 @@ END_TEST
 START_TEST(a_draft_takes_its_name_when_it_is_complete)
 {
     struct host_draft draft;
-    const char *path = in_folder("file");
+    const char *path = check_path("file");
     ck_assert_int_eq(host_draft_open(&draft, path), VS_OK);
     ck_assert_int_eq(host_draft_write(&draft, "abc", 3), VS_OK);
     ck_assert(!exists(path));
@@ -470,25 +428,25 @@ START_TEST(a_discarded_draft_leaves_what_was_there)
 {
     struct host_draft draft;
     char *text;
-    FILE *file = fopen(in_folder("file"), "w");
+    FILE *file = fopen(check_path("file"), "w");
     fputs("old", file);
     fclose(file);
-    ck_assert_int_eq(symlink("file", in_folder("link")), 0);
-    ck_assert_int_eq(host_draft_open(&draft, in_folder("link")), VS_OK);
+    ck_assert_int_eq(symlink("file", check_path("link")), 0);
+    ck_assert_int_eq(host_draft_open(&draft, check_path("link")), VS_OK);
     ck_assert_int_eq(host_draft_write(&draft, "new", 3), VS_OK);
     host_draft_discard(&draft);
-    ck_assert_int_eq(host_read_file(&text, NULL, in_folder("file"), 100), VS_OK);
+    ck_assert_int_eq(host_read_file(&text, NULL, check_path("file"), 100), VS_OK);
     ck_assert_str_eq(text, "old");
     free(text);
     /* Committed through the link, the file changes and the link stays. */
-    ck_assert_int_eq(host_draft_open(&draft, in_folder("link")), VS_OK);
+    ck_assert_int_eq(host_draft_open(&draft, check_path("link")), VS_OK);
     ck_assert_int_eq(host_draft_write(&draft, "new", 3), VS_OK);
     ck_assert_int_eq(host_draft_commit(&draft), VS_OK);
-    ck_assert_int_eq(host_read_file(&text, NULL, in_folder("file"), 100), VS_OK);
+    ck_assert_int_eq(host_read_file(&text, NULL, check_path("file"), 100), VS_OK);
     ck_assert_str_eq(text, "new");
     free(text);
     struct stat about;
-    ck_assert_int_eq(lstat(in_folder("link"), &about), 0);
+    ck_assert_int_eq(lstat(check_path("link"), &about), 0);
     ck_assert(S_ISLNK(about.st_mode));
     ck_assert_uint_eq(count_files(), 2);
 }
@@ -501,8 +459,8 @@ START_TEST(one_failing_output_leaves_the_others)
     struct host_sinks *sinks;
     char full[256], good[256];
     bool closed = false;
-    snprintf(full, sizeof full, "%s", in_folder("full.y4m"));
-    snprintf(good, sizeof good, "%s", in_folder("good.y4m"));
+    snprintf(full, sizeof full, "%s", check_path("full.y4m"));
+    snprintf(good, sizeof good, "%s", check_path("good.y4m"));
     if (symlink("/dev/full", full) != 0 || access("/dev/full", W_OK) != 0) {
         fputs("check_sinks: there is no /dev/full, one test does less\n", stderr);
         return;
@@ -532,7 +490,7 @@ START_TEST(the_writer_copies_and_keeps_the_order)
     struct host_sinks *sinks;
     struct host_writer *writer;
     uint8_t rgb[12 * 32 * 16 * 3];
-    ck_assert_int_eq(host_list_add(&paths, folder), VS_OK);
+    ck_assert_int_eq(host_list_add(&paths, check_folder()), VS_OK);
     ck_assert_int_eq(host_sinks_open(&sinks, &paths, &video, &metadata), VS_OK);
     ck_assert_int_eq(host_writer_create(&writer, sinks, &video), VS_OK);
     for (size_t i = 0; i < 24; i += 12) {
@@ -551,7 +509,7 @@ START_TEST(the_writer_copies_and_keeps_the_order)
         char name[32];
         size_t width, height;
         snprintf(name, sizeof name, "frame_%06zu.png", i);
-        uint8_t *got = decode_png_file(in_folder(name), &width, &height);
+        uint8_t *got = decode_png_file(check_path(name), &width, &height);
         uint8_t *want = picture(32, 16, i);
         ck_assert_mem_eq(got, want, 32 * 16 * 3);
         free(got);
@@ -569,7 +527,7 @@ START_TEST(the_writer_tells_a_fault_once)
     struct host_sinks *sinks;
     struct host_writer *writer;
     char full[256];
-    snprintf(full, sizeof full, "%s", in_folder("full.y4m"));
+    snprintf(full, sizeof full, "%s", check_path("full.y4m"));
     if (symlink("/dev/full", full) != 0 || access("/dev/full", W_OK) != 0) {
         fputs("check_sinks: there is no /dev/full, one test does less\n", stderr);
         return;
@@ -625,7 +583,7 @@ START_TEST(a_file_that_grows_too_large_leaves_no_part_of_it)
     signal(SIGXFSZ, SIG_IGN);
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        ck_assert_int_eq(kinds[i]->open(&state, in_folder("large"), &video, &metadata), VS_OK);
+        ck_assert_int_eq(kinds[i]->open(&state, check_path("large"), &video, &metadata), VS_OK);
         enum vs_status status = kinds[i]->write(state, 0, 8, rgb);
         if (status == VS_OK)
             status = kinds[i]->close(state);
@@ -644,9 +602,9 @@ START_TEST(outputs_that_cannot_all_be_made_leave_none)
     struct vs_video_info video = {.width = 32, .height = 16, .fps = 16, .n_frames = 5};
     struct host_list paths = {0};
     struct host_sinks *sinks;
-    ck_assert_int_eq(host_list_add(&paths, in_folder("frames")), VS_OK);
-    ck_assert_int_eq(host_list_add(&paths, in_folder("good.y4m")), VS_OK);
-    ck_assert_int_eq(host_list_add(&paths, in_folder("nowhere/bad.y4m")), VS_OK);
+    ck_assert_int_eq(host_list_add(&paths, check_path("frames")), VS_OK);
+    ck_assert_int_eq(host_list_add(&paths, check_path("good.y4m")), VS_OK);
+    ck_assert_int_eq(host_list_add(&paths, check_path("nowhere/bad.y4m")), VS_OK);
     ck_assert_int_eq(host_sinks_open(&sinks, &paths, &video, &metadata), VS_ERROR_RUNTIME);
     ck_assert_uint_eq(count_files(), 0);
     free(paths.items);
@@ -657,7 +615,7 @@ int main(void)
 {
     Suite *suite = suite_create("sinks");
     TCase *all = tcase_create("outputs");
-    tcase_add_checked_fixture(all, make_folder, remove_folder);
+    tcase_add_checked_fixture(all, check_make_folder, check_remove_folder);
     tcase_set_timeout(all, 120);
     tcase_add_test(all, a_png_holds_its_pixels_and_texts);
     tcase_add_test(all, equal_pictures_give_equal_bytes);
@@ -685,9 +643,5 @@ int main(void)
     tcase_add_test(all, a_file_that_grows_too_large_leaves_no_part_of_it);
     tcase_add_test(all, outputs_that_cannot_all_be_made_leave_none);
     suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_run_suite(suite);
 }

@@ -100,19 +100,24 @@ dist_check_SCRIPTS += tests/cli-tune.sh tests/cli-fast.sh
 TESTS += tests/cli-tune.sh tests/cli-fast.sh
 
 # host: options, records, outputs; the whole program
-check_PROGRAMS += tests/check_host tests/check_sinks
-TESTS += tests/check_host tests/check_sinks
-tests_check_host_SOURCES = tests/check_host.c
+check_PROGRAMS += tests/check_host tests/check_missing tests/check_sinks
+TESTS += tests/check_host tests/check_missing tests/check_sinks
+check_files = tests/check_files.c tests/check_files.h
+tests_check_host_SOURCES = tests/check_host.c $(check_files)
 nodist_EXTRA_tests_check_host_SOURCES = force_cxx_link.cc
 tests_check_host_CFLAGS = $(tests_cflags)
 tests_check_host_LDADD = host/libhost.la $(CHECK_LIBS)
-tests_check_sinks_SOURCES = tests/check_sinks.c
+tests_check_missing_SOURCES = tests/check_missing.c $(check_files)
+nodist_EXTRA_tests_check_missing_SOURCES = force_cxx_link.cc
+tests_check_missing_CFLAGS = $(tests_cflags)
+tests_check_missing_LDADD = host/libhost.la $(CHECK_LIBS)
+tests_check_sinks_SOURCES = tests/check_sinks.c $(check_files)
 nodist_EXTRA_tests_check_sinks_SOURCES = force_cxx_link.cc
 tests_check_sinks_CFLAGS = $(tests_cflags)
 tests_check_sinks_LDADD = host/libhost.la $(CHECK_LIBS)
 check_PROGRAMS += tests/check_metrics
 TESTS += tests/check_metrics
-tests_check_metrics_SOURCES = tests/check_metrics.c
+tests_check_metrics_SOURCES = tests/check_metrics.c $(check_files)
 nodist_EXTRA_tests_check_metrics_SOURCES = force_cxx_link.cc
 tests_check_metrics_CFLAGS = $(tests_cflags)
 tests_check_metrics_LDADD = host/libhost.la $(CHECK_LIBS) $(PNG_LIBS)
@@ -120,7 +125,7 @@ dist_check_SCRIPTS += tests/cli-metrics.sh
 TESTS += tests/cli-metrics.sh
 dist_check_SCRIPTS += tests/cli.sh tests/cli-generate.sh tests/cli-validate.sh tests/cli-bench.sh
 TESTS += tests/cli.sh tests/cli-generate.sh tests/cli-validate.sh tests/cli-bench.sh
-EXTRA_DIST += tests/cli-common.sh
+EXTRA_DIST += tests/cli-common.sh tests/cli-tiny.sh
 
 # plans
 check_PROGRAMS += tests/check_plan
@@ -262,24 +267,27 @@ check-long-damage: videossm-cl$(EXEEXT) tests/check_damage$(EXEEXT)
 check-long: check-long-damage
 .PHONY: check-long-damage
 
-# faults of memory and of OpenCL
+# faults of memory and of OpenCL; cut-model makes the model of few tensors
+check_PROGRAMS += tests/cut-model
+tests_cut_model_SOURCES = tests/cut_model.c $(lora_builder)
+nodist_EXTRA_tests_cut_model_SOURCES = force_cxx_link.cc
+tests_cut_model_CFLAGS = $(tests_cflags)
+tests_cut_model_LDADD = $(tests_ldadd)
 dist_check_SCRIPTS += tests/cli-faults.sh
 TESTS += tests/cli-faults.sh
-check-long-faults: videossm-cl$(EXEEXT)
+check-long-faults: videossm-cl$(EXEEXT) tests/cut-model$(EXEEXT)
 	srcdir=$(srcdir) sh $(srcdir)/tests/cli-faults.sh long
 check-long: check-long-faults
 .PHONY: check-long-faults
 
 # processes that share a cache; memory errors
 dist_check_SCRIPTS += tests/cli-cache.sh tests/cli-valgrind.sh
-TESTS += tests/cli-cache.sh
+TESTS += tests/cli-cache.sh tests/cli-valgrind.sh
 EXTRA_DIST += tests/valgrind.supp
 check-long-cache: videossm-cl$(EXEEXT)
 	srcdir=$(srcdir) sh $(srcdir)/tests/cli-cache.sh long
-check-long-valgrind: videossm-cl$(EXEEXT)
-	srcdir=$(srcdir) sh $(srcdir)/tests/cli-valgrind.sh
-check-long: check-long-cache check-long-valgrind
-.PHONY: check-long-cache check-long-valgrind
+check-long: check-long-cache
+.PHONY: check-long-cache
 
 # fuzz targets: model files, conversions, LoRA, states, prompts; tests/fuzz/run.sh runs them
 if FUZZING
@@ -331,6 +339,26 @@ tests_fuzz_fuzz_script_LDADD = host/libhost.la
 tests_fuzz_make_seeds_SOURCES = tests/fuzz/make_seeds.c $(file_builder)
 endif
 EXTRA_DIST += tests/fuzz/run.sh tests/fuzz/corpus
+
+# Ten minutes of each, in a build of their own in fuzz-build/ unless this is one. A compiler that is
+# missing is a visible skip here, and a failure in test.sh.
+if FUZZING
+check-long-fuzz: all
+	sh $(srcdir)/tests/fuzz/run.sh -e $${VS_FUZZ_SECONDS:-600}
+else
+check-long-fuzz:
+	@if command -v clang++ >/dev/null; then $(MAKE) check-fuzz-build; \
+	else echo "SKIP: fuzzing needs clang"; fi
+check-fuzz-build:
+	mkdir -p fuzz-build
+	cd fuzz-build && { test -f Makefile || $(abs_top_srcdir)/configure --quiet \
+	  --enable-fuzzing --disable-shared CC=clang CXX=clang++ CFLAGS='-O1 -g' CXXFLAGS='-O1 -g'; }
+	cd fuzz-build && $(MAKE) && sh $(abs_top_srcdir)/tests/fuzz/run.sh -e $${VS_FUZZ_SECONDS:-600}
+distclean-local:
+	rm -rf fuzz-build
+endif
+check-long: check-long-fuzz
+.PHONY: check-long-fuzz check-fuzz-build
 
 # files: what they are recognised as, and the command that tells
 check_PROGRAMS += tests/check_inspect
@@ -391,8 +419,12 @@ dist_check_SCRIPTS += tests/check_variants.sh
 TESTS += tests/check_variants.sh
 
 # model files written anew: formats, containers, the command
-check_PROGRAMS += tests/check_conversion
-TESTS += tests/check_conversion
+check_PROGRAMS += tests/check_narrow tests/check_conversion
+TESTS += tests/check_narrow tests/check_conversion
+tests_check_narrow_SOURCES = tests/check_narrow.c
+nodist_EXTRA_tests_check_narrow_SOURCES = force_cxx_link.cc
+tests_check_narrow_CFLAGS = $(tests_cflags)
+tests_check_narrow_LDADD = $(tests_ldadd)
 tests_check_conversion_SOURCES = tests/check_conversion.c $(file_builder)
 nodist_EXTRA_tests_check_conversion_SOURCES = force_cxx_link.cc
 tests_check_conversion_CFLAGS = $(tests_cflags)

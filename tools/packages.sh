@@ -9,10 +9,10 @@ ocl-icd-opencl-dev libclblast-dev libpng-dev check libsentencepiece-dev libutf8p
 libjansson-dev libzip-dev libavformat-dev libavcodec-dev libavutil-dev libswscale-dev
 pocl-opencl-icd"
 
-# To test as well: sanitizer runtimes and libFuzzer, a second OpenCL implementation, and what
-# reads the program's output.
-test_packages="clang libclang-rt-dev ffmpeg mandoc procps python3 python3-pip oclgrind mesa-opencl-icd
-xz-utils"
+# To test as well: sanitizer runtimes and libFuzzer, valgrind, a second OpenCL implementation, and
+# what reads the program's output.
+test_packages="clang libclang-rt-dev valgrind ffmpeg mandoc procps python3 python3-pip oclgrind
+mesa-opencl-icd xz-utils"
 
 # The compilers of three vendors' GPUs, for make check-offline; get_ptxas.sh brings the fourth part.
 gpu_packages="clang-15 llvm-15 llvm-19 rocm-device-libs libclc-15 intel-opencl-icd"

@@ -1,32 +1,41 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# run.sh SECONDS [BUILD] - shares that time among all fuzz targets, each starting from its seeds.
+# run.sh [-e] SECONDS [BUILD [TARGET...]] - shares that time among the fuzz targets, each starting from
+# its seeds; with -e each has all of it. A target is named as its folder of seeds is: gguf.
 #
 # BUILD is the folder of a build configured with CC=clang CXX=clang++ --enable-fuzzing (default: the
 # current one). What is found stays in BUILD/tests/fuzz/found. Exit 1 when a target fails.
 set -u
-seconds=${1:?"usage: run.sh SECONDS [BUILD]"}
+each=no
+if [ "${1:-}" = -e ]; then
+    each=yes
+    shift
+fi
+seconds=${1:?"usage: run.sh [-e] SECONDS [BUILD [TARGET...]]"}
 build=${2:-.}
+shift
+[ "$#" -eq 0 ] || shift
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 failed=0
 ran=0
-targets=0
-for program in "$build"/tests/fuzz/fuzz_*; do
-    [ -f "$program" ] && [ -x "$program" ] && targets=$((targets + 1))
-done
-[ "$targets" -eq 0 ] || seconds=$(((seconds + targets - 1) / targets))
+if [ "$#" -eq 0 ]; then
+    for program in "$build"/tests/fuzz/fuzz_*; do
+        [ -f "$program" ] && [ -x "$program" ] && set -- "$@" "${program##*/fuzz_}"
+    done
+fi
+[ "$#" -eq 0 ] || [ "$each" = yes ] || seconds=$(((seconds + $# - 1) / $#))
 mkdir -p "$build/tests/fuzz/found"
-for program in "$build"/tests/fuzz/fuzz_*; do
-    [ -f "$program" ] && [ -x "$program" ] || continue
-    name=$(basename "$program")
+for target in "$@"; do
+    name=fuzz_$target
+    program=$build/tests/fuzz/$name
     corpus=$(mktemp -d) || exit 1
     case $name in
     fuzz_spiece) seeds=$corpus/seeds && mkdir "$seeds" &&
         for model in "$here"/../golden/parts/*/spiece.model; do
             cp "$model" "$seeds/$(basename "$(dirname "$model")")"
         done ;;
-    *) seeds=$here/corpus/${name#fuzz_} ;;
+    *) seeds=$here/corpus/$target ;;
     esac
     mkdir "$corpus/new"
     log=$build/tests/fuzz/found/$name.log
