@@ -29,10 +29,15 @@ void vs_launch_begin(struct vs_launch *launch, struct vs_context *context,
                                                     : launch->kernel->kernel;
 }
 
-/* A dry launch is never enqueued, so it has none. */
+/* Whether the launch is never enqueued, so that it needs no arguments. */
+static bool is_dry(const struct vs_launch *launch)
+{
+    return launch->context->dry && !vs_recorder_is_on(launch->context);
+}
+
 static void set_arg(struct vs_launch *launch, size_t n_bytes, const void *value)
 {
-    if (launch->status != VS_OK || launch->context->dry)
+    if (launch->status != VS_OK || is_dry(launch))
         return;
     cl_int error = clSetKernelArg(launch->handle, launch->n_args, n_bytes, value);
     if (error != CL_SUCCESS) {
@@ -195,7 +200,7 @@ enum vs_status vs_launch_run(struct vs_launch *launch, unsigned n_dims, const si
     if (context->profile)
         VS_TRY(vs_profile_count(context, launch->source->name, launch->kernel->name, flops,
                                 launch->bytes));
-    if (context->dry && !vs_recorder_is_on(context))
+    if (is_dry(launch))
         return VS_OK;
     const struct cut cut = {.n_dims = n_dims,
                             .global = global,
