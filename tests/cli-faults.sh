@@ -10,7 +10,8 @@
 #
 # VS_FAULT_SAMPLES is the size of the sample of each, VS_FAULT_JOBS how many run at a time. Leaks and
 # what sanitizers say are for a build with --enable-sanitizers to find.
-# Work in several threads makes numbers differ by a few from run to run.
+# Work in several threads makes numbers differ by a few from run to run, so "long" goes a little past
+# the end.
 
 long=${1:-}
 : "${POCL_CACHE_DIR:=${XDG_CACHE_HOME:-$HOME/.cache}/pocl/kcache}"
@@ -31,13 +32,13 @@ forget() {
     rm -rf "$1/videossm-cl/selftest" "$1/videossm-cl/programs/$missing"
 }
 
-# make_video FOLDER CACHE: one chunk, kept.
+# make_video FOLDER CACHE: one chunk, kept with a checkpoint, which time would decide on otherwise.
 make_video() {
     rm -rf "$1"
     mkdir "$1"
     XDG_CACHE_HOME=$2 timeout 60 "$program" generate -m "$tiny" -p "A red fox." --seed 7 --size 16x16 \
-        --fps 16 --seconds 0.3 --keep "$1/run" -o "$1/v.y4m" -o "$1/frames" -o "$1/s.png" \
-        >"$1/said" 2>&1
+        --fps 16 --seconds 0.3 --keep "$1/run" --checkpoint-every 1 -o "$1/v.y4m" -o "$1/frames" \
+        -o "$1/s.png" >"$1/said" 2>&1
 }
 
 same_video() {
@@ -79,10 +80,15 @@ survives() {
 # fail_some JOB KIND N CODES: those of the first N, or of a sample of them, that are that job's.
 fail_some() {
     room=room.$1
-    [ "$long" = long ] && step=1 || step=$((($3 + n_sampled - 1) / n_sampled))
+    last=$3
+    step=$(((last + n_sampled - 1) / n_sampled))
+    if [ "$long" = long ]; then
+        last=$((last + last / 100))
+        step=1
+    fi
     n_failed=0
     n_passed=0
-    for i in $(seq $((step * ($1 + 1))) $((step * n_jobs)) "$3"); do
+    for i in $(seq $((step * ($1 + 1))) $((step * n_jobs)) "$last"); do
         # The folder goes when the whole test is interrupted, and the job should.
         [ -d "$room" ] || exit 1
         check "$2 $i of $3" survives "$2" "$i" "$4"
