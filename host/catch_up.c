@@ -25,12 +25,34 @@ static enum vs_status stop_if_asked(void)
     return host_signals_interrupted() ? vs_fail(VS_ERROR_INTERRUPTED, "interrupted") : VS_OK;
 }
 
+/* Chunks that are there. */
+static size_t n_there(const struct host_catch_up *work, const struct vs_video_info *video)
+{
+    return work->n_most < video->n_chunks ? work->n_most : video->n_chunks;
+}
+
+/* Of them, the first whose frames are wanted; as many as there are: none. */
+static size_t first_wanted(const struct host_catch_up *work, const struct vs_video_info *video)
+{
+    size_t first = (work->first_frame + first_chunk_lacks) / video->chunk_frames;
+    if (work->first_frame >= video->n_frames)
+        first = video->n_chunks;
+    return first < n_there(work, video) ? first : n_there(work, video);
+}
+
+size_t host_catch_up_decodes_from(const struct host_catch_up *work,
+                                  const struct vs_video_info *video)
+{
+    size_t first = first_wanted(work, video);
+    return first == video->n_chunks ? first : decoding_begins(first, work->source->latents[0]);
+}
+
 static enum vs_status make_frames(const struct host_catch_up *work, struct vs_generator *generator,
                                   size_t first, size_t n, float *latents, size_t *n_frames)
 {
     enum vs_status status = VS_OK;
     /* A run that begins here needs the latents of all chunks, decoded or not. */
-    size_t begin = decoding_begins(first, work->source->latents[0]);
+    size_t begin = host_catch_up_decodes_from(work, vs_generator_info(generator));
     struct vs_chunk chunk;
     for (size_t i = work->kept ? 0 : begin; i < n; i++) {
         VS_TRY(stop_if_asked());
@@ -72,20 +94,15 @@ enum vs_status host_catch_up(size_t *n_chunks, size_t *n_frames, const struct ho
 {
     enum vs_status status = VS_OK;
     const struct vs_video_info *video = vs_generator_info(generator);
-    size_t n = work->n_most < video->n_chunks ? work->n_most : video->n_chunks;
-    size_t first = (work->first_frame + first_chunk_lacks) / video->chunk_frames;
+    size_t n = n_there(work, video), first = first_wanted(work, video);
     float *latents = vs_alloc(host_kept_size(work->source), sizeof *latents);
     *n_chunks = *n_frames = 0;
     if (!latents)
         return VS_ERROR_MEMORY;
-    if (work->first_frame >= video->n_frames)
-        first = video->n_chunks;
-    if (first > n)
-        first = n;
-    if (first == video->n_chunks && !work->kept)
-        *n_frames = video->n_frames;
-    else
+    if (first < video->n_chunks || work->kept)
         VS_TRY(make_frames(work, generator, first, n, latents, n_frames));
+    if (first == video->n_chunks)
+        *n_frames = video->n_frames;
     if (n < video->n_chunks)
         VS_TRY(make_memory(work, generator, n, latents));
     *n_chunks = n;

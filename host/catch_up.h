@@ -23,4 +23,9 @@ VS_CHECK enum vs_status host_catch_up(size_t *n_chunks, size_t *n_frames,
                                       const struct host_catch_up *work,
                                       struct vs_generator *generator);
 
+/* The first chunk that has to be decoded for that; as many as the video has: none. Of work, source,
+ * n_most and first_frame count. */
+size_t host_catch_up_decodes_from(const struct host_catch_up *work,
+                                  const struct vs_video_info *video);
+
 #endif

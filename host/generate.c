@@ -194,7 +194,8 @@ static struct vs_generate_options collect_wish(const struct values *values,
 
 /* Adding LoRAs up takes long and memory; whether the run fits is known without. */
 static enum vs_status check_before_merging(const struct host_run *run,
-                                           const struct vs_generate_options *wish)
+                                           const struct vs_generate_options *wish,
+                                           const struct vs_run_past *past)
 {
     enum vs_status status = VS_OK;
     struct vs_model *model = NULL;
@@ -202,8 +203,8 @@ static enum vs_status check_before_merging(const struct host_run *run,
     if (!run->loras.n)
         return VS_OK;
     VS_TRY(host_run_open_model(&model, run, true));
-    VS_TRY(host_plan_make(&plan, run, model, wish, false));
-    VS_TRY(host_plan_check(&plan, run, model, wish));
+    VS_TRY(host_plan_make(&plan, run, model, wish, past, false));
+    VS_TRY(host_plan_check(&plan, run, model, wish, false));
 fail:
     vs_model_free(model);
     return status;
@@ -233,13 +234,16 @@ fail:
 }
 
 /* The size is that of the frames, the length theirs and --seconds more. */
-static enum vs_status look_at_frames(struct host_given *given, struct values *values)
+static enum vs_status look_at_frames(struct host_given *given, struct vs_run_past *past,
+                                     struct values *values)
 {
     enum vs_status status = VS_OK;
     struct vs_model *model = NULL;
     struct host_size *size = &values->size;
     VS_TRY(host_run_open_model(&model, &values->run, true));
     VS_TRY(host_given_look(given, values->extend, values->fps.value, vs_model_info(model)));
+    *past = (struct vs_run_past){.n_given = host_given_latents(given, vs_model_info(model)),
+                                 .n_there = given->n_chunks};
     values->fps.value = given->fps;
     values->seconds.value += (double)given->n_frames / given->fps;
     if (size->width && (size->width != given->width || size->height != given->height))
@@ -256,7 +260,8 @@ fail:
     return status;
 }
 
-static enum vs_status check_extend(const struct values *values)
+/* Without prompts, those that the frames were made with are taken. */
+static enum vs_status check_extend(struct host_prompts *prompts, struct values *values)
 {
     enum vs_status status = VS_OK;
     if (!values->seconds.given)
@@ -270,6 +275,8 @@ static enum vs_status check_extend(const struct values *values)
                            "--output '%s' is what --extend reads, which must stay; give another",
                            values->run.outputs.items[i]);
     }
+    if (!prompts->n)
+        status = take_settings(prompts, values);
 fail:
     return status;
 }
@@ -281,13 +288,12 @@ static enum vs_status generate(struct values *values, bool *told)
     struct vs_model *model = NULL;
     struct vs_generate_options wish;
     struct host_given given;
+    struct vs_run_past to_plan = {0};
     struct host_past past = {.given = &given, .encode = true};
     char *output = NULL;
     VS_TRY(collect_prompts(&prompts, values, 0));
     if (values->extend) {
-        VS_TRY(check_extend(values));
-        if (!prompts.n)
-            VS_TRY(take_settings(&prompts, values));
+        VS_TRY(check_extend(&prompts, values));
         if (!values->run.outputs.n) {
             output = host_stored_beside(values->extend, "extended");
             VS_TRY(output ? host_list_add(&values->run.outputs, output) : VS_ERROR_MEMORY);
@@ -300,13 +306,13 @@ static enum vs_status generate(struct values *values, bool *told)
     }
     VS_TRY(host_run_check(&values->run));
     if (values->extend) {
-        VS_TRY(look_at_frames(&given, values));
+        VS_TRY(look_at_frames(&given, &to_plan, values));
         past.n_most = given.n_chunks;
     }
     wish = collect_wish(values, &prompts);
     if (!values->seed.given)
         VS_TRY(draw_seed(&wish.seed));
-    VS_TRY(check_before_merging(&values->run, &wish));
+    VS_TRY(check_before_merging(&values->run, &wish, &to_plan));
     VS_TRY(host_run_open_model(&model, &values->run, false));
     VS_TRY(host_run_video(&values->run, model, &wish, !values->seed.given,
                           values->extend ? &past : NULL, told));
@@ -419,12 +425,13 @@ int host_generate(int argc, char **argv)
 const struct host_spec host_plan_spec = {
     .command = "plan",
     .summary = "say what a run will take, before anything is loaded",
-    .about = "Says how much memory a run of 'generate' with the same options will take on the "
-             "device, by use, and on the host; what it will write to disk; and how long it will "
-             "take. The run is gone through on paper: of the model's files little more than the "
-             "headers is read, and nothing is computed. Exits with 4 when the run does not fit, and "
-             "says what would. A prompt may be missing; then it is as long as one can be. With "
-             "--resume or --extend the whole run is planned that was kept.",
+    .about =
+        "Says how much memory a run of 'generate' with the same options will take on the "
+        "device, by use, and on the host; what it will write to disk; and how long it will "
+        "take. The run is gone through on paper: of the model's files little more than the "
+        "headers is read, and nothing is computed. Exits with 4 when the run does not fit, and "
+        "says what would. A prompt may be missing; then it is as long as one can be. With "
+        "--resume or --extend, time is that of what is still to be made.",
     .options = options,
     .n_options = N_PLAN_OPTIONS,
     .examples = "  videossm-cl plan -m Wan2.1-T2V-1.3B --seconds 60\n"
@@ -448,13 +455,14 @@ static enum vs_status add_longest_prompt(struct host_prompts *prompts, size_t n_
 }
 
 static enum vs_status show_plan(const struct values *values, const struct vs_model *model,
-                                const struct vs_generate_options *wish)
+                                const struct vs_generate_options *wish,
+                                const struct vs_run_past *past, bool settled)
 {
     enum vs_status status = VS_OK;
     struct host_plan plan;
-    VS_TRY(host_plan_make(&plan, &values->run, model, wish, true));
+    VS_TRY(host_plan_make(&plan, &values->run, model, wish, past, true));
     VS_TRY(host_plan_reckon(&plan, values->run.device, values->measure));
-    status = host_plan_check(&plan, &values->run, model, wish);
+    status = host_plan_check(&plan, &values->run, model, wish, settled);
     if (!values->json)
         host_plan_print(stdout, &plan, vs_model_info(model), &values->run);
     else if (host_plan_print_json(stdout, &plan, vs_model_info(model),
@@ -464,20 +472,26 @@ fail:
     return status;
 }
 
-static enum vs_status plan_new(const struct values *values)
+static enum vs_status plan_new(struct values *values)
 {
     enum { MOST_WORDS = 1024 };
     enum vs_status status = VS_OK;
     struct host_prompts prompts = {0};
     struct vs_model *model = NULL;
+    struct host_given given;
+    struct vs_run_past past = {0};
     VS_TRY(collect_prompts(&prompts, values, 0));
-    if (!values->script && !values->prompt)
+    if (values->extend)
+        VS_TRY(check_extend(&prompts, values));
+    if (!values->script && !values->prompt && (!values->extend || !prompts.n))
         VS_TRY(add_longest_prompt(&prompts, MOST_WORDS));
     VS_TRY(host_prompts_settle(&prompts));
     VS_TRY(host_run_limit(NULL, &values->run));
+    if (values->extend)
+        VS_TRY(look_at_frames(&given, &past, values));
     const struct vs_generate_options wish = collect_wish(values, &prompts);
     VS_TRY(host_run_open_model(&model, &values->run, true));
-    VS_TRY(show_plan(values, model, &wish));
+    VS_TRY(show_plan(values, model, &wish, &past, false));
 fail:
     vs_model_free(model);
     host_prompts_free(&prompts);
@@ -490,6 +504,7 @@ static enum vs_status plan_kept(struct values *values)
     struct host_prompts prompts = {0};
     struct host_resumed resumed = {.kept = NULL};
     struct host_resume resume;
+    struct vs_run_past past;
     struct vs_model *model = NULL;
     VS_TRY(collect_resume(&resume, &prompts, values));
     VS_TRY(host_run_limit(NULL, &values->run));
@@ -500,7 +515,8 @@ static enum vs_status plan_kept(struct values *values)
     /* The fingerprint tells the run's model; only with LoRAs it is too dear for a plan. */
     VS_TRY(host_run_open_model(&model, &values->run, values->run.loras.n > 0));
     VS_TRY(host_kept_fit(resumed.kept, vs_model_info(model)));
-    VS_TRY(show_plan(values, model, &resumed.wish));
+    VS_TRY(host_resume_past(&past, &resumed, &values->run, &resume, model));
+    VS_TRY(show_plan(values, model, &resumed.wish, &past, true));
 fail:
     vs_model_free(model);
     host_resume_close(&resumed);
@@ -519,11 +535,6 @@ int host_plan(int argc, char **argv)
         host_options_print_help(&host_plan_spec, stdout);
     else if (status == VS_OK && kept_run)
         status = plan_kept(&values);
-    else if (status == VS_OK && values.extend)
-        status = vs_fail(VS_ERROR_USAGE,
-                         "--extend: '%s' holds no run that was kept; what plain frames become is "
-                         "planned by its options and its length in all, without --extend",
-                         values.extend);
     else if (status == VS_OK)
         status = plan_new(&values);
     host_run_free_options(&values.run);

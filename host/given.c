@@ -101,6 +101,11 @@ struct host_given host_given_of(const struct host_kept *kept)
     return given;
 }
 
+size_t host_given_latents(const struct host_given *given, const struct vs_model_info *model)
+{
+    return given->n_chunks * model->frames_per_chunk;
+}
+
 /* ---- Encoding ----------------------------------------------------------------------------- */
 
 /* The next n frames, one behind the other. */

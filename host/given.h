@@ -27,6 +27,9 @@ VS_CHECK enum vs_status host_given_look(struct host_given *given, const char *pa
  * none. */
 struct host_given host_given_of(const struct host_kept *kept);
 
+/* Latent frames that they become. */
+size_t host_given_latents(const struct host_given *given, const struct vs_model_info *model);
+
 /* Encodes them into the latents of kept, chunk by chunk. VS_ERROR_INTERRUPTED between two latent
  * frames. */
 VS_CHECK enum vs_status host_given_encode(const struct host_given *given,

@@ -216,6 +216,20 @@ fail:
     return status;
 }
 
+enum vs_status host_kept_last_checkpoint(size_t *n_chunks, const struct host_kept *kept,
+                                         size_t most)
+{
+    enum vs_status status = VS_OK;
+    size_t *list = NULL, n = 0;
+    *n_chunks = 0;
+    VS_TRY(list_checkpoints(&list, &n, kept));
+    for (size_t i = 0; i < n && !*n_chunks; i++)
+        *n_chunks = list[i] <= most ? list[i] : 0;
+fail:
+    free(list);
+    return status;
+}
+
 enum vs_status host_kept_restore(size_t *n_chunks, const struct host_kept *kept,
                                  struct vs_generator *generator, size_t most,
                                  struct host_progress *progress)

@@ -84,6 +84,10 @@ VS_CHECK enum vs_status host_kept_count(size_t *n_chunks, const struct host_kept
 VS_CHECK enum vs_status host_kept_checkpoint(const struct host_kept *kept,
                                              struct vs_generator *generator, size_t n_chunks);
 
+/* Chunks of the last checkpoint behind at most `most`, be it good or not; 0: there is none. */
+VS_CHECK enum vs_status host_kept_last_checkpoint(size_t *n_chunks, const struct host_kept *kept,
+                                                  size_t most);
+
 /* Restores the last good checkpoint behind at most `most` chunks; *n_chunks is 0 when there is
  * none. Damaged ones are passed over and told. */
 VS_CHECK enum vs_status host_kept_restore(size_t *n_chunks, const struct host_kept *kept,

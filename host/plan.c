@@ -50,12 +50,14 @@ fail:
 
 enum vs_status host_plan_make(struct host_plan *plan, const struct host_run *run,
                               const struct vs_model *model,
-                              const struct vs_generate_options *options, bool work)
+                              const struct vs_generate_options *options,
+                              const struct vs_run_past *past, bool work)
 {
     enum vs_status status = VS_OK;
     struct vs_context *context = NULL;
     VS_TRY(host_plan_open_context(&context, run, options));
-    VS_TRY(vs_run_plan(&plan->run, context, model, options, work));
+    plan->past = past ? *past : (struct vs_run_past){0};
+    VS_TRY(vs_run_plan(&plan->run, context, model, options, past, work));
     plan->process_bytes = process_bytes(&plan->run);
 fail:
     vs_context_free(context);

@@ -11,13 +11,14 @@
 enum host_time_source { HOST_TIME_UNKNOWN, HOST_TIME_RECORDS, HOST_TIME_PEAK };
 struct host_plan_time {
     enum host_time_source source;
-    double encode, denoise, decode; /* seconds */
+    double encode_given, encode, denoise, decode; /* seconds */
     double last_chunk;              /* of denoise, the dearest chunk */
     double gflops, gbs;             /* the peak, if that is the source */
 };
 
 struct host_plan {
     struct vs_run_plan run;
+    struct vs_run_past past;
     struct host_plan_time time; /* see host_plan_reckon() */
     uint64_t process_bytes; /* of the host: program, driver, pictures on their way to files */
 };
@@ -32,10 +33,11 @@ VS_CHECK enum vs_status host_plan_open_context(struct vs_context **context,
                                                const struct host_run *run,
                                                const struct vs_generate_options *options);
 
-/* Plans the run of those options there; work: see vs_run_plan(). */
+/* Plans the run of those options there; past and work: see vs_run_plan(). */
 VS_CHECK enum vs_status host_plan_make(struct host_plan *plan, const struct host_run *run,
                                        const struct vs_model *model,
-                                       const struct vs_generate_options *options, bool work);
+                                       const struct vs_generate_options *options,
+                                       const struct vs_run_past *past, bool work);
 
 /* Reckons how long the run takes on a device that does nothing else; may_measure: from its peak,
  * which is measured, and the shares of it that kernels reach as a rule, else from tuning records. */
@@ -43,10 +45,10 @@ VS_CHECK enum vs_status host_plan_reckon(struct host_plan *plan, const char *dev
                                          bool may_measure);
 
 /* VS_ERROR_MEMORY with what does not fit, and which options would make it fit, found by planning
- * them. */
+ * them. settled: by a kept run, but for what changes no frame. */
 VS_CHECK enum vs_status host_plan_check(const struct host_plan *plan, const struct host_run *run,
                                         const struct vs_model *model,
-                                        const struct vs_generate_options *options);
+                                        const struct vs_generate_options *options, bool settled);
 
 /* "412 MiB": three digits that mean something. Returns text. */
 enum { HOST_SIZE_TEXT = 16 };

@@ -10,16 +10,21 @@
 #include "cl/alloc.h"
 #include "host/plan.h"
 
-struct search {
-    struct vs_context *context;
-    const struct vs_model *model;
-    FILE *text; /* what was found */
-    size_t n_found;
-};
-
 /* A change of options that may make a run fit, the mildest first. Those with steps have a least and
  * a most, and what fits is sought between them. */
 enum change { OFFLOAD, KEYS, FORGET, WINDOW, PICTURE, N_CHANGES };
+
+/* From here on, changes give another video. */
+enum { FIRST_OTHER = KEYS };
+
+struct search {
+    struct vs_context *context;
+    const struct vs_model *model;
+    const struct vs_run_past *past;
+    enum change end; /* of those that may be made */
+    FILE *text;      /* what was found */
+    size_t n_found;
+};
 
 /* Sides of a picture in sixteenths of what was asked for. */
 enum { WHOLE = 16, SMALLEST = 4 };
@@ -29,7 +34,8 @@ static enum vs_status try_options(bool *fits, struct vs_run_plan *plan,
                                   const struct search *search,
                                   const struct vs_generate_options *options)
 {
-    enum vs_status status = vs_run_plan(plan, search->context, search->model, options, false);
+    enum vs_status status =
+        vs_run_plan(plan, search->context, search->model, options, search->past, false);
     *fits = status == VS_OK && vs_run_plan_fits(plan) == VS_RUN_FITS;
     return status == VS_ERROR_USAGE ? VS_OK : status;
 }
@@ -209,12 +215,13 @@ static enum vs_status seek(struct search *search, const struct vs_generate_optio
                            const struct vs_run_plan *plan)
 {
     enum vs_status status = VS_OK;
-    VS_TRY(seek_single(search, options, &plan->video, 0, PICTURE));
+    enum change end = search->end, whole = end < PICTURE ? end : PICTURE;
+    VS_TRY(seek_single(search, options, &plan->video, 0, whole));
     if (!search->n_found)
-        VS_TRY(seek_together(search, options, plan, PICTURE));
-    VS_TRY(seek_single(search, options, &plan->video, PICTURE, N_CHANGES));
+        VS_TRY(seek_together(search, options, plan, whole));
+    VS_TRY(seek_single(search, options, &plan->video, whole, end));
     if (!search->n_found)
-        VS_TRY(seek_together(search, options, plan, N_CHANGES));
+        VS_TRY(seek_together(search, options, plan, end));
 fail:
     return status;
 }
@@ -234,10 +241,11 @@ static char *describe(const struct vs_run_plan *plan)
 
 enum vs_status host_plan_check(const struct host_plan *plan, const struct host_run *run,
                                const struct vs_model *model,
-                               const struct vs_generate_options *options)
+                               const struct vs_generate_options *options, bool settled)
 {
     enum vs_status status = VS_OK;
-    struct search search = {.model = model};
+    struct search search = {.model = model, .past = &plan->past};
+    search.end = settled ? FIRST_OTHER : plan->past.n_given ? PICTURE : N_CHANGES;
     char *found = NULL, *fault = NULL;
     size_t n;
     if (vs_run_plan_fits(&plan->run) == VS_RUN_FITS)
@@ -252,10 +260,13 @@ enum vs_status host_plan_check(const struct host_plan *plan, const struct host_r
     VS_TRY(seek(&search, options, &plan->run));
     fclose(search.text);
     search.text = NULL;
-    status = search.n_found ? vs_fail(VS_ERROR_MEMORY, "%s; it would fit with%s", fault, found)
-                            : vs_fail(VS_ERROR_MEMORY, "%s; no smaller window or picture fits "
-                                                       "either, try another --device",
-                                      fault);
+    if (search.n_found)
+        status = vs_fail(VS_ERROR_MEMORY, "%s; it would fit with%s", fault, found);
+    else
+        status = vs_fail(VS_ERROR_MEMORY, "%s; %s, try another --device", fault,
+                         settled              ? "the run's settings stay as they are"
+                         : plan->past.n_given ? "no smaller window fits either, nor do smaller keys"
+                                              : "no smaller window or picture fits either");
 fail:
     if (search.text)
         fclose(search.text);

@@ -62,16 +62,17 @@ static const char *time_text(char text[16], double seconds)
     return text;
 }
 
-static void print_time(FILE *file, const struct host_plan_time *time)
+static void print_time(FILE *file, const struct host_plan_time *time, bool has_given)
 {
     const struct {
         const char *name;
         double seconds;
-    } rows[] = {{"encoding texts", time->encode},
+    } rows[] = {{"encoding frames", time->encode_given},
+                {"encoding texts", time->encode},
                 {"denoising", time->denoise},
                 {"of it, the last chunk", time->last_chunk},
                 {"decoding", time->decode},
-                {"all", time->encode + time->denoise + time->decode}};
+                {"all", time->encode_given + time->encode + time->denoise + time->decode}};
     char text[16];
     if (time->source == HOST_TIME_UNKNOWN) {
         fputs("Time\n  unknown: no tuning records say how fast this device is; 'videossm-cl tune' "
@@ -84,8 +85,18 @@ static void print_time(FILE *file, const struct host_plan_time *time)
                 time->gflops, time->gbs);
     else
         fputs("Time, from tuning records of this device\n", file);
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    for (size_t i = has_given ? 0 : 1; i < sizeof rows / sizeof *rows; i++)
         fprintf(file, "  %-28s %10s\n", rows[i].name, time_text(text, rows[i].seconds));
+}
+
+static void print_past(FILE *file, const struct vs_run_past *past)
+{
+    if (past->n_given)
+        fprintf(file, "Past: %zu chunks are encoded of given frames\n", past->n_there);
+    else if (past->n_there)
+        fprintf(file,
+                "Past: %zu chunks are there, %zu of them in a checkpoint; %zu need no decoding\n",
+                past->n_there, past->n_restored, past->n_written);
 }
 
 void host_plan_print(FILE *file, const struct host_plan *whole, const struct vs_model_info *model,
@@ -103,16 +114,19 @@ void host_plan_print(FILE *file, const struct host_plan *whole, const struct vs_
     if (video->window)
         fprintf(file, "window %zu, ", video->window);
     fprintf(file, "sink %zu, kv %s\n", video->sink, host_kv_word(video->kv));
+    print_past(file, &whole->past);
     fprintf(file, "Device: %s, %s, at most %s at once\n\n", device->name,
             host_size_text(text[0], device->global_memory_bytes),
             host_size_text(text[1], device->max_allocation_bytes));
+    if (whole->past.n_given)
+        print_memory(file, "while frames are encoded", &plan->given);
     print_memory(file, "while texts are encoded", &plan->encoding);
     print_memory(file, "while chunks are made", &plan->making);
     fputs("Host memory\n", file);
     print_row(file, device->type == VS_DEVICE_CPU ? "with the device's" : "beside the device's",
               host_plan_host_bytes(whole), 0);
     print_disk(file, whole, run);
-    print_time(file, &whole->time);
+    print_time(file, &whole->time, whole->past.n_given > 0);
 }
 
 /* ---- JSON --------------------------------------------------------------------------------- */
@@ -161,6 +175,7 @@ static json_t *time_json(const struct host_plan_time *time)
     static const char *const sources[] = {"unknown", "tuning records", "peak"};
     json_t *json = json_pack("{s:s}", "source", sources[time->source]);
     if (time->source != HOST_TIME_UNKNOWN) {
+        json_object_set_new(json, "encode_given_s", json_real(time->encode_given));
         json_object_set_new(json, "encode_s", json_real(time->encode));
         json_object_set_new(json, "denoise_s", json_real(time->denoise));
         json_object_set_new(json, "last_chunk_s", json_real(time->last_chunk));
@@ -178,14 +193,21 @@ static json_t *video_json(const struct vs_video_info *video)
                      number(video->sink), "kv", host_kv_word(video->kv));
 }
 
+static json_t *past_json(const struct vs_run_past *past)
+{
+    return json_pack("{s:o, s:o, s:o, s:o}", "given_latent_frames", number(past->n_given),
+                     "chunks_there", number(past->n_there), "chunks_restored",
+                     number(past->n_restored), "chunks_written", number(past->n_written));
+}
+
 enum vs_status host_plan_print_json(FILE *file, const struct host_plan *whole,
                                     const struct vs_model_info *model, const char *fault)
 {
     const struct vs_run_plan *plan = &whole->run;
     const struct vs_device_info *device = &plan->device;
     json_t *root = json_pack(
-        "{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "plan", 1, "video",
-        video_json(&plan->video), "model",
+        "{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "plan", 1, "video",
+        video_json(&plan->video), "past", past_json(&whole->past), "model",
         json_pack("{s:o, s:o, s:o, s:o}", "layers", number(model->n_layers), "dim",
                   number(model->dim), "heads", number(model->n_heads), "steps",
                   number(model->n_steps)),
@@ -193,13 +215,15 @@ enum vs_status host_plan_print_json(FILE *file, const struct host_plan *whole,
         json_pack("{s:o, s:o, s:o}", "name", host_json_text(device->name), "memory_bytes",
                   number(device->global_memory_bytes), "allocation_bytes",
                   number(device->max_allocation_bytes)),
-        "encoding", memory_json(&plan->encoding, device), "making",
-        memory_json(&plan->making, device), "largest_buffer",
+        "encoding_given", memory_json(&plan->given, device), "encoding",
+        memory_json(&plan->encoding, device), "making", memory_json(&plan->making, device),
+        "largest_buffer",
         json_pack("{s:s, s:o}", "use", vs_use_name(plan->largest_use), "bytes",
                   number(plan->largest_bytes)),
         "host_bytes", number(host_plan_host_bytes(whole)), "disk", disk_json(whole), "work",
-        json_pack("{s:o, s:o, s:o}", "encode", work_json(&plan->encode), "denoise",
-                  work_json(&plan->denoise), "decode", work_json(&plan->decode)));
+        json_pack("{s:o, s:o, s:o, s:o}", "encode_given", work_json(&plan->encode_given), "encode",
+                  work_json(&plan->encode), "denoise", work_json(&plan->denoise), "decode",
+                  work_json(&plan->decode)));
     if (root) {
         json_object_set_new(root, "time", time_json(&whole->time));
         json_object_set_new(root, "device_bytes", number(vs_run_plan_device_bytes(plan)));

@@ -98,11 +98,20 @@ static double seconds_of(const struct vs_stage_work *work, const struct speeds *
 static bool reckon(struct host_plan_time *time, const struct vs_run_plan *plan,
                    const struct speeds *speeds)
 {
-    time->encode = seconds_of(&plan->encode, speeds);
-    time->denoise = seconds_of(&plan->denoise, speeds);
-    time->last_chunk = seconds_of(&plan->last_chunk, speeds);
-    time->decode = seconds_of(&plan->decode, speeds);
-    return time->encode >= 0 && time->denoise >= 0 && time->last_chunk >= 0 && time->decode >= 0;
+    const struct {
+        double *seconds;
+        const struct vs_stage_work *work;
+    } stages[] = {{&time->encode_given, &plan->encode_given},
+                  {&time->encode, &plan->encode},
+                  {&time->denoise, &plan->denoise},
+                  {&time->last_chunk, &plan->last_chunk},
+                  {&time->decode, &plan->decode}};
+    bool known = true;
+    for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) {
+        *stages[i].seconds = seconds_of(stages[i].work, speeds);
+        known = known && *stages[i].seconds >= 0;
+    }
+    return known;
 }
 
 static enum vs_status measure(struct speeds *speeds, const char *device)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "cl/alloc.h"
+#include "host/catch_up.h"
 #include "host/sink.h"
 
 /* What the user does not say, the record does. The model's parts stand or fall together. */
@@ -32,19 +33,22 @@ fail:
     return status;
 }
 
-/* Whether the video is complete in all its outputs. */
-static enum vs_status is_finished(bool *finished, const struct host_kept *kept,
-                                  const struct host_run *run,
-                                  const struct vs_video_info *video)
+/* The outputs' share of a run: the first frame that one of them lacks, and whether all are
+ * complete. */
+static enum vs_status look_at_outputs(size_t *first_frame, bool *complete,
+                                      const struct host_kept *kept, const struct host_run *run,
+                                      const struct vs_video_info *video)
 {
     struct host_metadata metadata = {kept->settings.prompts.items[0].text, NULL, NULL};
     char *parameters = host_settings_parameters(&kept->settings);
     char *json = host_settings_json(&kept->settings);
     enum vs_status status = parameters && json ? VS_OK : VS_ERROR_MEMORY;
+    VS_TRY(status);
     metadata.parameters = parameters;
     metadata.json = json;
-    *finished = status == VS_OK && kept->finished &&
-                host_sinks_are_there(&run->outputs, video, &metadata);
+    *complete = host_sinks_are_there(&run->outputs, video, &metadata);
+    status = host_sinks_first_needed(first_frame, &run->outputs, video, &metadata);
+fail:
     free(parameters);
     free(json);
     return status;
@@ -173,6 +177,38 @@ void host_resume_close(struct host_resumed *resumed)
     host_kept_free(resumed->kept);
 }
 
+enum vs_status host_resume_past(struct vs_run_past *past, const struct host_resumed *resumed,
+                                const struct host_run *run, const struct host_resume *resume,
+                                const struct vs_model *model)
+{
+    enum vs_status status = VS_OK;
+    const struct host_kept *kept = resumed->kept;
+    const struct host_given given = host_given_of(kept);
+    struct host_catch_up work = {.source = kept};
+    struct host_progress *teller = NULL;
+    struct vs_video_info video;
+    bool complete = false;
+    *past = (struct vs_run_past){0};
+    VS_TRY(host_progress_create(&teller, HOST_PROGRESS_PLAIN));
+    VS_TRY(vs_video_plan(&video, model, &resumed->wish));
+    work.n_most = resume->redo ? chunk_at(&video, resume->from) : video.n_chunks;
+    VS_TRY(host_kept_count(&work.n_most, kept, work.n_most, teller));
+    if (work.n_most < given.n_chunks) { /* see find_given() */
+        past->n_given = host_given_latents(&given, vs_model_info(model));
+        work.n_most = given.n_chunks;
+    }
+    past->n_there = work.n_most;
+    VS_TRY(host_kept_last_checkpoint(&past->n_restored, kept, work.n_most));
+    if (!resume->redo)
+        VS_TRY(look_at_outputs(&work.first_frame, &complete, kept, run, &video));
+    past->n_written = !resume->redo && kept->finished && complete
+                          ? video.n_chunks
+                          : host_catch_up_decodes_from(&work, &video);
+fail:
+    host_progress_free(teller);
+    return status;
+}
+
 static enum vs_status make_video(struct host_run *run, const struct host_resume *resume,
                                  struct host_resumed *resumed, bool other_outputs, bool *told)
 {
@@ -184,6 +220,7 @@ static enum vs_status make_video(struct host_run *run, const struct host_resume 
     struct vs_model *model = NULL;
     struct host_progress *teller = NULL;
     struct host_given given;
+    size_t first_frame;
     bool finished = false;
     VS_TRY(host_run_check(run));
     VS_TRY(host_run_open_model(&model, run, false));
@@ -200,8 +237,8 @@ static enum vs_status make_video(struct host_run *run, const struct host_resume 
                          resume->from, (double)given.n_frames / given.fps);
         goto fail;
     }
-    if (!resume->redo && !other_outputs)
-        VS_TRY(is_finished(&finished, kept, run, &video));
+    if (!resume->redo && !other_outputs && kept->finished)
+        VS_TRY(look_at_outputs(&first_frame, &finished, kept, run, &video));
     VS_TRY(host_progress_create(&teller, run->quiet ? HOST_PROGRESS_NONE
                                                     : (enum host_progress_mode)run->progress));
     if (finished) {

@@ -5,6 +5,7 @@
 #define VS_HOST_RESUME_H
 
 #include "host/run.h"
+#include "models/run_plan.h"
 
 struct host_resume {
     const char *dir;                   /* of the run */
@@ -26,6 +27,13 @@ struct host_resumed {
 VS_CHECK enum vs_status host_resume_open(struct host_resumed *resumed, struct host_run *run,
                                          const struct host_resume *resume, bool only_look);
 void host_resume_close(struct host_resumed *resumed);
+
+/* What of it is there already, for a plan. Damaged latents are told on standard error. */
+VS_CHECK enum vs_status host_resume_past(struct vs_run_past *past,
+                                         const struct host_resumed *resumed,
+                                         const struct host_run *run,
+                                         const struct host_resume *resume,
+                                         const struct vs_model *model);
 
 /* Makes the video of a kept run, or the branch, into run->outputs, or the run's own where there are
  * none. run is completed from the record. VS_ERROR_MODEL: another model or version. */

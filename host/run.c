@@ -41,6 +41,7 @@ struct job {
     size_t n_frames_done;
 
     struct host_past past;
+    bool settled;           /* by a kept run, see host_plan_check() */
     struct host_kept *kept; /* where chunks go; NULL: nowhere */
     size_t n_kept;          /* chunks in it */
     size_t first_frame;     /* the first that outputs lack */
@@ -261,16 +262,21 @@ static enum vs_status catch_up(struct job *job, const struct host_kept *source, 
     return status;
 }
 
+static enum vs_status open_anew(struct job *job, const char *what)
+{
+    host_progress_note(job->progress, "warning",
+                       "warning: %s\nthe device is opened anew and the %s again",
+                       vs_error_message(), what);
+    close_device(job);
+    return open_context(job);
+}
+
 /* After a fault of the device in a chunk. */
 static enum vs_status try_again(struct job *job)
 {
     enum vs_status status = VS_OK;
     struct vs_generator *generator = NULL;
-    host_progress_note(job->progress, "warning",
-                       "warning: %s\nthe device is opened anew and the chunk made again",
-                       vs_error_message());
-    close_device(job);
-    VS_TRY(open_context(job));
+    VS_TRY(open_anew(job, "chunk made"));
     VS_TRY(vs_generator_create(&generator, job->context, job->model, job->options));
     host_signals_install();
     VS_TRY(catch_up(job, job->kept, job->n_kept, job->n_frames_done, generator));
@@ -290,6 +296,21 @@ static bool may_try_again(struct job *job, enum vs_status status)
         return false;
     job->n_retried = job->n_kept + 1;
     return true;
+}
+
+/* Frames whose encoding the device fails in are encoded again, from the first on. */
+static enum vs_status encode_given(struct job *job)
+{
+    enum vs_status status;
+    for (;;) {
+        status = host_given_encode(job->past.given, job->kept, job->context, job->model,
+                                   job->options, job->progress);
+        if (!may_try_again(job, status))
+            return status;
+        VS_TRY(open_anew(job, "frames encoded"));
+    }
+fail:
+    return status;
 }
 
 static enum vs_status make_chunks(struct job *job)
@@ -326,22 +347,32 @@ static void warn_unsafe(struct host_progress *progress, struct vs_context *conte
         host_progress_note(progress, "warning", "warning: --unsafe: %s", vs_error_message());
 }
 
+static enum vs_status check_fit(const struct job *job)
+{
+    enum vs_status status = VS_OK;
+    struct host_plan plan;
+    struct vs_run_past past = {0};
+    if (job->past.encode)
+        past.n_given = host_given_latents(job->past.given, vs_model_info(job->model));
+    VS_TRY(host_plan_make(&plan, job->run, job->model, job->options, &past, false));
+    VS_TRY(host_plan_check(&plan, job->run, job->model, job->options, job->settled));
+fail:
+    return status;
+}
+
 static enum vs_status run_generator(struct job *job, const struct vs_video_info *video,
                                     bool seed_drawn)
 {
     enum vs_status status = VS_OK;
     struct vs_generator *generator = NULL;
-    struct host_plan plan;
-    VS_TRY(host_plan_make(&plan, job->run, job->model, job->options, false));
-    VS_TRY(host_plan_check(&plan, job->run, job->model, job->options));
+    VS_TRY(check_fit(job));
     VS_TRY(open_context(job));
     host_progress_begin(job->progress, video, job->options->seed, seed_drawn,
                         vs_context_device(job->context)->name);
     if (job->run->unsafe)
         warn_unsafe(job->progress, job->context);
     if (job->past.encode)
-        VS_TRY(host_given_encode(job->past.given, job->kept, job->context, job->model, job->options,
-                                 job->progress));
+        VS_TRY(encode_given(job));
     VS_TRY(vs_generator_create(&generator, job->context, job->model, job->options));
     if (job->run->profile)
         VS_TRY(host_profile_begin(&job->profile, job->context));
@@ -495,8 +526,10 @@ enum vs_status host_run_video(const struct host_run *run, const struct vs_model 
     options->progress = on_progress;
     options->settled = on_settled;
     options->user = &job;
-    if (past)
+    if (past) {
         job.past = *past;
+        job.settled = past->source != NULL;
+    }
     VS_TRY(vs_video_plan(&video, model, options));
     VS_TRY(host_settings_collect(&settings, options, &video, vs_model_info(model)));
     if (job.past.given) {

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cl/alloc.h"
 #include "cl/profile.h"
 #include "models/generator.h"
 
@@ -107,8 +108,12 @@ static enum vs_status begin_chunk(struct vs_generator *g, size_t index)
     return vs_rollout_begin(g->rollout, frames, chunk);
 }
 
-/* Denoises chunk `index` after those before it have come in. */
-static enum vs_status count_chunk(struct vs_stage_work *work, struct vs_generator *g, size_t index)
+/* What is done with a chunk: it is made, or was made before and is only remembered. */
+enum making { MAKE, REMEMBER };
+
+/* Chunk `index` after those before it have come in. */
+static enum vs_status count_chunk(struct vs_stage_work *work, struct vs_generator *g, size_t index,
+                                  enum making making)
 {
     enum vs_status status = VS_OK;
     size_t chunk = g->model->config.frames_per_chunk, n_slots = g->rollout->cache->shape.n_slots;
@@ -120,31 +125,57 @@ static enum vs_status count_chunk(struct vs_stage_work *work, struct vs_generato
     }
     VS_TRY(vs_profile_begin(g->context));
     VS_TRY(begin_chunk(g, index));
-    VS_TRY(vs_rollout_denoise(g->rollout, g->sigma, g->timestep, NULL));
+    if (making == MAKE)
+        VS_TRY(vs_rollout_denoise(g->rollout, g->sigma, g->timestep, NULL));
+    else
+        VS_TRY(vs_rollout_finish(g->rollout));
     VS_TRY(end_count(work, g->context));
 fail:
     return status;
 }
 
-/* The work of a chunk grows evenly with the frames in the window until frames leave it, and is the
- * same from then on. */
-static enum vs_status count_denoising(struct vs_run_plan *plan, struct vs_generator *g)
+/* Chunks from `begin` to before `end`. The work of a chunk grows evenly with the frames in the
+ * window until frames leave it, and is the same from then on. last: of the last chunk; may be NULL.
+ */
+static enum vs_status count_chunks(struct vs_stage_work *total, struct vs_stage_work *last,
+                                   struct vs_generator *g, enum making making, size_t begin,
+                                   size_t end)
 {
     enum vs_status status = VS_OK;
-    struct vs_stage_work first, second = {.n_families = 0};
-    size_t n_chunks = g->info.n_chunks, chunk = g->model->config.frames_per_chunk;
-    size_t n_growing = g->rollout->cache->shape.n_slots / chunk;
+    struct vs_stage_work first, second = {.n_families = 0}, full;
+    size_t n_chunks = g->info.n_chunks;
+    size_t n_growing = g->rollout->cache->shape.n_slots / g->model->config.frames_per_chunk;
+    double n = 0, later = 0, n_full = 0;
+    if (begin >= end)
+        return VS_OK;
     if (n_growing > n_chunks)
         n_growing = n_chunks;
-    double n = (double)n_growing;
-    VS_TRY(count_chunk(&first, g, 0));
+    for (size_t i = begin; i < end; i++) {
+        n += i < n_growing;
+        later += i < n_growing && n_growing > 1 ? (double)i : 0;
+        n_full += i >= n_growing;
+    }
+    VS_TRY(count_chunk(&first, g, 0, making));
     if (n_growing > 1)
-        VS_TRY(count_chunk(&second, g, 1));
-    VS_TRY(count_chunk(&plan->last_chunk, g, n_chunks - 1));
-    double later = n_growing > 1 ? n * (n - 1) / 2 : 0;
-    add_work(&plan->denoise, &first, n - later);
-    add_work(&plan->denoise, &second, later);
-    add_work(&plan->denoise, &plan->last_chunk, (double)(n_chunks - n_growing));
+        VS_TRY(count_chunk(&second, g, 1, making));
+    VS_TRY(count_chunk(&full, g, n_chunks - 1, making));
+    add_work(total, &first, n - later);
+    add_work(total, &second, later);
+    add_work(total, &full, n_full);
+    if (last)
+        *last = full;
+fail:
+    return status;
+}
+
+static enum vs_status count_denoising(struct vs_run_plan *plan, struct vs_generator *g,
+                                      const struct vs_run_past *past)
+{
+    enum vs_status status = VS_OK;
+    size_t n_chunks = g->info.n_chunks;
+    if (past->n_there < n_chunks) /* else nothing has to be remembered either */
+        VS_TRY(count_chunks(&plan->denoise, NULL, g, REMEMBER, past->n_restored, past->n_there));
+    VS_TRY(count_chunks(&plan->denoise, &plan->last_chunk, g, MAKE, past->n_there, n_chunks));
 fail:
     return status;
 }
@@ -165,12 +196,16 @@ fail:
     return status;
 }
 
-static enum vs_status count_decoding(struct vs_run_plan *plan, struct vs_generator *g)
+/* A stream that begins later begins with a first chunk too. */
+static enum vs_status count_decoding(struct vs_run_plan *plan, struct vs_generator *g,
+                                     const struct vs_run_past *past)
 {
     enum vs_status status = VS_OK;
     struct vs_stage_work later;
     struct vs_span frames;
     size_t n_frames, chunk = g->model->config.frames_per_chunk;
+    if (past->n_written >= g->info.n_chunks)
+        return VS_OK;
     VS_TRY(vs_generator_turn(g, true));
     VS_TRY(vs_profile_begin(g->context));
     VS_TRY(vs_vae_decode(g->decoder, vs_span_of(g->latents), chunk, &frames, &n_frames));
@@ -178,8 +213,51 @@ static enum vs_status count_decoding(struct vs_run_plan *plan, struct vs_generat
     VS_TRY(vs_profile_begin(g->context));
     VS_TRY(vs_vae_decode(g->decoder, vs_span_of(g->latents), chunk, &frames, &n_frames));
     VS_TRY(end_count(&later, g->context));
-    add_work(&plan->decode, &later, (double)(g->info.n_chunks - 1));
+    add_work(&plan->decode, &later, (double)(g->info.n_chunks - past->n_written - 1));
 fail:
+    return status;
+}
+
+/* ---- Given frames ------------------------------------------------------------------------- */
+
+/* Their first latent frame is made of one frame, those behind it of more. */
+static enum vs_status count_given(struct vs_run_plan *plan, struct vs_context *context,
+                                  const struct vs_model *model,
+                                  const struct vs_generate_options *options, size_t n_given,
+                                  bool work)
+{
+    enum vs_status status = VS_OK;
+    struct vs_encoder *encoder = NULL;
+    struct vs_video_info info;
+    struct vs_stage_work later;
+    uint8_t *rgb = NULL;
+    float *latents = NULL;
+    VS_TRY(vs_video_plan(&info, model, options));
+    size_t n_pixels = info.width * info.height;
+    rgb = vs_alloc(VS_VAE_RATE * n_pixels, 3);
+    latents = vs_alloc(n_pixels / (VS_VAE_SCALE * VS_VAE_SCALE) * VS_VAE_CHANNELS, sizeof *latents);
+    if (!rgb || !latents) {
+        status = VS_ERROR_MEMORY;
+        goto fail;
+    }
+    VS_TRY(vs_encoder_create(&encoder, context, model, options));
+    VS_TRY(vs_profile_begin(context));
+    VS_TRY(vs_encoder_next(encoder, latents, rgb, 1));
+    VS_TRY(end_count(&plan->encode_given, context));
+    VS_TRY(vs_profile_begin(context));
+    VS_TRY(vs_encoder_next(encoder, latents, rgb, VS_VAE_RATE));
+    VS_TRY(end_count(&later, context));
+    add_work(&plan->encode_given, &later, (double)(n_given - 1));
+    if (!work)
+        plan->encode_given = (struct vs_stage_work){.n_families = 0};
+    end_stage(&plan->given, plan, context);
+    /* A group of frames, as bytes and as floats. */
+    plan->host_bytes = (uint64_t)VS_VAE_RATE * 3 * n_pixels * (1 + sizeof(float));
+fail:
+    vs_encoder_free(encoder);
+    vs_context_forget_peak(context);
+    free(latents);
+    free(rgb);
     return status;
 }
 
@@ -203,8 +281,9 @@ static uint64_t host_bytes(const struct vs_generator *g)
 
 enum vs_status vs_run_plan(struct vs_run_plan *plan, struct vs_context *context,
                            const struct vs_model *model, const struct vs_generate_options *options,
-                           bool work)
+                           const struct vs_run_past *past, bool work)
 {
+    static const struct vs_run_past none = {0};
     enum vs_status status = VS_OK;
     struct vs_generator *g = NULL;
     struct planner planner = {.plan = plan, .context = context};
@@ -215,23 +294,28 @@ enum vs_status vs_run_plan(struct vs_run_plan *plan, struct vs_context *context,
     dry.settled = NULL;
     dry.user = &planner;
     plan->device = *vs_context_device(context);
+    past = past ? past : &none;
     vs_context_forget_peak(context);
+    if (past->n_given)
+        VS_TRY(count_given(plan, context, model, &dry, past->n_given, work));
     VS_TRY(vs_profile_begin(context));
     status = vs_generator_create(&g, context, model, &dry);
     VS_TRY(planner.status != VS_OK ? planner.status : status);
     plan->video = g->info;
     end_stage(&plan->making, plan, context);
-    plan->host_bytes = host_bytes(g);
+    uint64_t n_host = host_bytes(g);
+    plan->host_bytes = n_host > plan->host_bytes ? n_host : plan->host_bytes;
     plan->latents_bytes = vs_buffer_bytes(g->latents);
     plan->n_texts = g->n_texts;
-    if (!work) {
+    bool complete = past->n_there >= g->info.n_chunks && past->n_written >= g->info.n_chunks;
+    if (!work || complete) {
         plan->encode = (struct vs_stage_work){.n_families = 0};
         goto fail;
     }
-    VS_TRY(count_denoising(plan, g));
+    VS_TRY(count_denoising(plan, g, past));
     plan->checkpoint_bytes = vs_generator_state_bytes(g);
     VS_TRY(count_texts(plan, g));
-    VS_TRY(count_decoding(plan, g));
+    VS_TRY(count_decoding(plan, g, past));
 fail:
     vs_generator_free(g);
     return status;
@@ -239,9 +323,13 @@ fail:
 
 uint64_t vs_run_plan_device_bytes(const struct vs_run_plan *plan)
 {
-    uint64_t encoding = vs_memory_needed(&plan->encoding, &plan->device);
-    uint64_t making = vs_memory_needed(&plan->making, &plan->device);
-    return encoding > making ? encoding : making;
+    const struct vs_memory *const stages[] = {&plan->given, &plan->encoding, &plan->making};
+    uint64_t most = 0;
+    for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) {
+        uint64_t needed = vs_memory_needed(stages[i], &plan->device);
+        most = needed > most ? needed : most;
+    }
+    return most;
 }
 
 uint64_t vs_run_plan_host_bytes(const struct vs_run_plan *plan)

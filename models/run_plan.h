@@ -24,10 +24,20 @@ struct vs_stage_work {
     size_t n_families;
 };
 
+/* What a run need not make, since it begins with frames or goes on from what is there. All 0: a new
+ * video. */
+struct vs_run_past {
+    size_t n_given;    /* latent frames that are encoded of given frames first */
+    size_t n_there;    /* first chunks whose latents are there, or come of given frames */
+    size_t n_restored; /* of them, those that a checkpoint remembers */
+    size_t n_written;  /* of them, those whose frames need not be decoded */
+};
+
 struct vs_run_plan {
     struct vs_video_info video;
     struct vs_device_info device; /* with the limits set for it */
-    struct vs_memory encoding;    /* while texts are encoded, at most */
+    struct vs_memory given;       /* while given frames are encoded, at most */
+    struct vs_memory encoding;    /* while texts are encoded */
     struct vs_memory making;      /* while chunks are made and decoded */
     size_t largest_bytes;         /* buffer */
     enum vs_use largest_use;
@@ -35,20 +45,23 @@ struct vs_run_plan {
     uint64_t latents_bytes;    /* of a chunk */
     uint64_t checkpoint_bytes; /* what vs_generator_save() writes when the window is full */
     size_t n_texts;
-    struct vs_stage_work encode;      /* all texts */
-    struct vs_stage_work denoise;     /* all chunks */
-    struct vs_stage_work last_chunk;  /* the dearest */
-    struct vs_stage_work decode;      /* all chunks */
+    struct vs_stage_work encode_given; /* all given frames */
+    struct vs_stage_work encode;       /* all texts */
+    struct vs_stage_work denoise;      /* all chunks, those that only have to be remembered too */
+    struct vs_stage_work last_chunk;   /* the dearest */
+    struct vs_stage_work decode;       /* all chunks */
 };
 
 /* model may have been opened for sizes only; context is hollow, with limits that nothing here
- * enforces. work: count the work of all stages and the bytes of a checkpoint too, which takes
- * several times as long; else they are 0. Faults are those of vs_generator_create(). */
+ * enforces. past NULL: none. work: count the work of all stages and the bytes of a checkpoint too,
+ * which takes several times as long; else, or when nothing is left to make, they are 0. Faults are
+ * those of vs_encoder_create(), with given frames, and vs_generator_create(). */
 VS_CHECK enum vs_status vs_run_plan(struct vs_run_plan *plan, struct vs_context *context,
                                     const struct vs_model *model,
-                                    const struct vs_generate_options *options, bool work);
+                                    const struct vs_generate_options *options,
+                                    const struct vs_run_past *past, bool work);
 
-/* Device memory that the run needs, as vs_memory_needed() counts it: the larger stage's. */
+/* Device memory that the run needs, as vs_memory_needed() counts it: the largest stage's. */
 uint64_t vs_run_plan_device_bytes(const struct vs_run_plan *plan);
 
 /* The same with all that the host holds for it where device and host are one memory. */

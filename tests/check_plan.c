@@ -121,15 +121,21 @@ static void prefer_clblast(struct vs_context *context)
     }
 }
 
-static void plan_case(struct vs_run_plan *plan, const struct vs_model *model,
-                      const struct vs_generate_options *options)
+static void plan_past(struct vs_run_plan *plan, const struct vs_model *model,
+                      const struct vs_generate_options *options, const struct vs_run_past *past)
 {
     struct vs_context *hollow;
     check_ok(vs_context_create_hollow(&hollow, getenv("VS_TEST_DEVICE")));
     prefer_clblast(hollow);
-    check_ok(vs_run_plan(plan, hollow, model, options, true));
+    check_ok(vs_run_plan(plan, hollow, model, options, past, true));
     ck_assert_uint_eq(vs_context_allocated_bytes(hollow), 0);
     vs_context_free(hollow);
+}
+
+static void plan_case(struct vs_run_plan *plan, const struct vs_model *model,
+                      const struct vs_generate_options *options)
+{
+    plan_past(plan, model, options, NULL);
 }
 
 /* Goes through all chunks. */
@@ -192,28 +198,97 @@ static double flops_of(const struct vs_stage_work *work)
     return flops;
 }
 
+/* Operations since vs_profile_begin(). */
+static double flops_done(void)
+{
+    struct vs_profile_entry *entries;
+    double flops = 0;
+    size_t n;
+    check_ok(vs_profile_end(check_context, &entries, &n));
+    for (size_t i = 0; i < n; i++)
+        flops += entries[i].flops;
+    free(entries);
+    return flops;
+}
+
 START_TEST(plans_say_how_much_work_runs_are)
 {
     struct vs_model *model = open_model(true);
     struct vs_generate_options options = options_for(_i);
-    struct vs_profile_entry *entries;
     struct vs_generator *generator;
     struct vs_run_plan plan;
-    double flops = 0;
-    size_t n;
     plan_case(&plan, model, &options);
     check_ok(vs_generator_create(&generator, check_context, model, &options));
     check_ok(vs_profile_begin(check_context));
     make_all(generator);
-    check_ok(vs_profile_end(check_context, &entries, &n));
-    for (size_t i = 0; i < n; i++)
-        flops += entries[i].flops;
-    double planned = flops_of(&plan.denoise) + flops_of(&plan.decode);
+    double flops = flops_done(), planned = flops_of(&plan.denoise) + flops_of(&plan.decode);
     /* A text that is changed in the middle may meet fewer frames than the plan reckons with. */
     double tolerance = cases[_i].n_prompts > 1 ? 0.1 : 1e-3;
     ck_assert_msg(planned > flops * (1 - 1e-3) && planned < flops * (1 + tolerance),
                   "planned %g operations, counted %g", planned, flops);
-    free(entries);
+    vs_generator_free(generator);
+    vs_model_free(model);
+}
+END_TEST
+
+static void check_near(double planned, double counted, const char *stage)
+{
+    ck_assert_msg(planned > counted * (1 - 1e-3) && planned < counted * (1 + 1e-3),
+                  "%s: planned %g operations, counted %g", stage, planned, counted);
+}
+
+/* Frames are encoded and remembered, chunks that were kept are remembered from a checkpoint on, and
+ * what is written is not decoded. */
+START_TEST(what_is_there_is_not_made)
+{
+    enum {
+        WRITTEN = 1,
+        GIVEN = 2,
+        RESTORED = 2,
+        THERE = 16
+    }; /* the decoder sees 38 latents back */
+    struct vs_model *model = open_model(false);
+    struct vs_generate_options options = options_for(0);
+    options.seconds = 13.5;
+    struct vs_run_past past = {.n_given = 3 * GIVEN, .n_there = GIVEN};
+    struct vs_generator *generator;
+    struct vs_encoder *encoder;
+    struct vs_run_plan plan;
+    struct vs_chunk chunk;
+    uint8_t rgb[4 * 3 * 48 * 32] = {0};
+    float latents[3 * 16 * 6 * 4] = {0};
+    plan_past(&plan, model, &options, &past);
+    vs_context_forget_peak(check_context);
+    check_ok(vs_encoder_create(&encoder, check_context, model, &options));
+    check_ok(vs_profile_begin(check_context));
+    for (size_t i = 0; i < past.n_given; i++)
+        check_ok(vs_encoder_next(encoder, latents, rgb, i ? 4 : 1));
+    check_near(flops_of(&plan.encode_given), flops_done(), "frames");
+    const struct vs_memory peak = vs_context_peak(check_context);
+    compare(&plan.given, &peak, "frames");
+    vs_encoder_free(encoder);
+
+    past = (struct vs_run_past){.n_there = THERE, .n_restored = RESTORED, .n_written = WRITTEN};
+    plan_past(&plan, model, &options, &past);
+    ck_assert_uint_eq(plan.given.own[VS_USE_VAE] + plan.encode_given.n_families, 0);
+    check_ok(vs_generator_create(&generator, check_context, model, &options));
+    size_t n_chunks = vs_generator_info(generator)->n_chunks;
+    ck_assert_uint_gt(n_chunks, THERE + 1);
+    for (size_t i = 0; i < RESTORED; i++)
+        check_ok(vs_generator_remember(generator, latents));
+    check_ok(vs_profile_begin(check_context));
+    for (size_t i = RESTORED; i < THERE; i++)
+        check_ok(vs_generator_remember(generator, latents));
+    double denoised = flops_done();
+    check_ok(vs_profile_begin(check_context));
+    for (size_t i = WRITTEN; i < THERE; i++)
+        check_ok(vs_generator_decode(generator, i, latents, &chunk));
+    make_all(generator);
+    check_near(flops_of(&plan.denoise) + flops_of(&plan.decode), denoised + flops_done(), "all");
+
+    past = (struct vs_run_past){.n_there = n_chunks, .n_written = n_chunks};
+    plan_past(&plan, model, &options, &past);
+    ck_assert(flops_of(&plan.denoise) + flops_of(&plan.decode) == 0);
     vs_generator_free(generator);
     vs_model_free(model);
 }
@@ -282,7 +357,7 @@ static size_t least_buffer(const struct vs_model *model, const struct vs_generat
     struct vs_run_plan plan;
     check_ok(vs_context_create_hollow(&hollow, getenv("VS_TEST_DEVICE")));
     vs_context_limit_memory(hollow, 0, 1);
-    check_ok(vs_run_plan(&plan, hollow, model, options, true));
+    check_ok(vs_run_plan(&plan, hollow, model, options, NULL, true));
     vs_context_free(hollow);
     return plan.largest_bytes;
 }
@@ -324,14 +399,14 @@ START_TEST(what_does_not_fit_is_told)
     struct vs_context *hollow;
     struct vs_run_plan plan;
     check_ok(vs_context_create_hollow(&hollow, getenv("VS_TEST_DEVICE")));
-    check_ok(vs_run_plan(&plan, hollow, model, &options, true));
+    check_ok(vs_run_plan(&plan, hollow, model, &options, NULL, true));
     ck_assert_int_eq(vs_run_plan_fits(&plan), VS_RUN_FITS);
     uint64_t needed = vs_run_plan_device_bytes(&plan);
     vs_context_limit_memory(hollow, needed - 1, 0);
-    check_ok(vs_run_plan(&plan, hollow, model, &options, true));
+    check_ok(vs_run_plan(&plan, hollow, model, &options, NULL, true));
     ck_assert_int_eq(vs_run_plan_fits(&plan), VS_RUN_TOO_MUCH);
     vs_context_limit_memory(hollow, 2 * needed, least_buffer(model, &options) - 1);
-    check_ok(vs_run_plan(&plan, hollow, model, &options, true));
+    check_ok(vs_run_plan(&plan, hollow, model, &options, NULL, true));
     ck_assert_int_eq(vs_run_plan_fits(&plan), VS_RUN_BUFFER_TOO_LARGE);
     vs_context_free(hollow);
     vs_model_free(model);
@@ -342,6 +417,7 @@ static void add_tests(TCase *tests)
 {
     tcase_add_loop_test(tests, plans_say_what_runs_take, 0, N_CASES);
     tcase_add_loop_test(tests, plans_say_how_much_work_runs_are, 0, N_CASES);
+    tcase_add_test(tests, what_is_there_is_not_made);
     tcase_add_test(tests, fast_variants_are_planned_for);
     tcase_add_test(tests, texts_count);
     tcase_add_test(tests, loras_are_counted);

@@ -37,6 +37,12 @@ check "gives the same frames beside them" same_folder a f-extended
 check "with the kernels of GPUs, offloaded" exits 0 env VS_LAUNCH_AS=gpu "$program" generate \
     -m "$model" --extend f --seconds 1 -q --offload -o c.y4m
 check "the same y4m" cmp a.y4m c.y4m
+check "a launch fails while frames are encoded" exits 0 env VS_FAIL=launch:200 "$program" generate \
+    -m "$model" --extend f --seconds 1 -o fault.y4m
+check "they are encoded again" says "the frames encoded again"
+check "to the same y4m" cmp a.y4m fault.y4m
+check "all launches fail" fails 1 CL_OUT_OF_RESOURCES env VS_FAIL=launch:200- "$program" generate \
+    -m "$model" --extend f --seconds 1 -o x.y4m
 check "at another rate, with another prompt" exits 0 more f --fps 8 --size 48x32 -o d \
     -p "A blue robot waves."
 check "8 frames more" [ "$(n_frames d)" -eq 41 ]

@@ -96,9 +96,21 @@ without_host stdout >wanted
 cp kept/run.json run.json
 touch kept/.draft.part
 check "its plan" exits 0 "$program" plan --json --resume kept
+check "has nothing left to make" json 'not any(p["work"].values())'
+cp -r kept cut
+rm cut/latents/* kept.y4m
+check "one that is still to be made" exits 0 "$program" plan --json --resume cut
 without_host stdout >planned
-check "is that of its options" cmp wanted planned
+check "is planned like its options" cmp wanted planned
+check "one that lacks its video" exits 0 "$program" plan --json --resume kept
+check "is decoded, and not made" json 'p["past"]["chunks_there"] == 2 and
+    "conv" in p["work"]["decode"] and "attention" not in p["work"]["denoise"]'
+check "which is said" exits 0 "$program" plan --resume kept
+check "in the table" grep -q "^Past: 2 chunks are there" stdout
+check "its settings stay" fails 4 "the run's settings stay" "$program" plan --resume kept \
+    --max-memory 1M
 check "other limits" fails 4 "takes" "$program" plan --resume kept --max-memory 1M
+check "its window cannot help" [ -z "$(grep -- --window stderr)" ]
 check "made longer" exits 0 "$program" plan --json --extend kept --seconds 59
 check "it has more frames" json 'p["video"]["frames"] == 960 and p["video"]["window"] == 9'
 check "a branch" exits 0 "$program" plan --resume kept --redo-from 0.5 -p Other -o other.y4m
@@ -111,6 +123,17 @@ check "a run's settings stay" fails 2 "--window is settled by the run" plan --re
 check "another model" fails 5 "was made with model" \
     plan --resume kept -m "$source_folder/tests/golden/whole/model"
 check "no run" fails 2 "holds no run" plan --resume nowhere
+check "a video to begin with" exits 0 generate --size 64x48 --seconds 1 -q -o first.y4m
+check "its size and length" exits 0 plan --json --extend first.y4m --seconds 1
+check "and a second more" json 'p["video"]["frames"] == 25 and p["video"]["width"] == 64 and
+    p["past"]["given_latent_frames"] == 3 and p["work"]["encode_given"]'
+check "in the table" exits 0 plan --extend first.y4m --seconds 1
+check "its memory" grep -q "^Device memory while frames are encoded" stdout
+check "cannot be smaller" fails 4 "no smaller window fits" plan --extend first.y4m --seconds 1 \
+    --max-memory 2M
+check "for generate too" fails 4 "no smaller window fits" generate --extend first.y4m --seconds 1 \
+    --max-memory 2M -o video.y4m
+check "by how much" fails 2 "give --seconds" plan --extend first.y4m
 mkfifo pipe
 generate --seconds 1 --keep busy -q -o - >pipe 2>/dev/null &
 exec 3<pipe
