@@ -211,6 +211,7 @@ void vs_context_limit_launches(struct vs_context *context, double seconds)
 void vs_context_select(struct vs_context *context, enum vs_queue queue)
 {
     context->queue = context->queues[queue];
+    context->selected = queue;
 }
 
 enum vs_status vs_context_finish(struct vs_context *context)

@@ -76,6 +76,7 @@ struct vs_context {
     cl_device_id device;
     cl_context context;
     cl_command_queue queues[VS_N_QUEUES], queue; /* in order; the selected one */
+    enum vs_queue selected;                      /* also where there are none */
     struct vs_program *programs; /* built so far, a list */
     size_t n_compiled, n_from_cache;
     void (*compiling)(void *user); /* NULL: nobody wants to know */

@@ -9,8 +9,7 @@ enum vs_status vs_scratch_get(const struct vs_buffer **buffer, bool *is_new,
                               struct vs_context *context, enum vs_scratch use, size_t n_bytes)
 {
     enum vs_status status = VS_OK;
-    bool side = context->queue && context->queue != context->queues[VS_QUEUE_MAIN];
-    struct vs_buffer **kept = &context->scratch[side ? VS_QUEUE_SIDE : VS_QUEUE_MAIN][use];
+    struct vs_buffer **kept = &context->scratch[context->selected][use];
     bool grows = !*kept || vs_buffer_bytes(*kept) < n_bytes;
     if (grows) {
         VS_TRY(vs_context_finish(context)); /* what was enqueued may use the old one */

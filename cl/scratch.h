@@ -10,6 +10,8 @@
 enum vs_scratch {
     VS_SCRATCH_WEIGHT,  /* widened */
     VS_SCRATCH_PRODUCT, /* what may not overwrite its output yet */
+    VS_SCRATCH_TILES,   /* of a convolution, transformed */
+    VS_SCRATCH_SUMS,    /* of its products, before they are transformed back */
     VS_SCRATCH_LIBRARY, /* of another library's own */
     VS_SCRATCH_FIRST,   /* of its first call */
     VS_N_SCRATCH

@@ -52,8 +52,10 @@ kernel_headers += kernels/rope/rope.clh
 
 # conv: convolutions of the VAE
 kernels_libkernels_la_SOURCES += \
-	kernels/conv/conv.c kernels/conv/conv_ref.c kernels/conv/conv.h
-kernel_files += kernels/conv/conv.cl kernels/conv/conv_group.cl kernels/conv/conv_items.cl
+	kernels/conv/conv.c kernels/conv/conv_ref.c kernels/conv/conv.h \
+	kernels/conv/winograd.c kernels/conv/winograd.h
+kernel_files += kernels/conv/conv.cl kernels/conv/conv_group.cl kernels/conv/conv_items.cl \
+	kernels/conv/winograd.cl
 kernel_headers += kernels/conv/conv.clh
 
 # pointwise: activations, sampler steps, patches, checks

@@ -295,14 +295,13 @@ static enum vs_status test_conv(struct test *t)
                            .n_past = 2,
                            .past = dpast,
                            .stride_time = 1,
-                           .stride = 1,
                            .pad_top = 1,
                            .pad_left = 1,
                            .out_height = H,
                            .out_width = W};
     VS_TRY(t->status);
-    VS_TRY(vs_conv_weight_create(&packed, t->context, weight, VS_F32, OUT, IN,
-                                 (size_t[]){3, 3, 3}));
+    VS_TRY(vs_conv_weight_create(&packed, t->context, weight, VS_F32, OUT, IN, (size_t[]){3, 3, 3},
+                                 1));
     vs_conv_ref(want, x, weight, bias, past, NULL, &conv);
     VS_TRY(vs_conv_run(t->context, out, dx, &conv));
     VS_TRY(compare(t, "causal convolution", out, want, N_OUT));

@@ -162,11 +162,15 @@ static enum vs_status rehearse(struct vs_generator *g)
         VS_TRY(vs_rollout_denoise(g->rollout, g->sigma, g->timestep, NULL));
     }
     VS_TRY(vs_generator_turn(g, true));
+    vs_context_select(g->context, VS_QUEUE_SIDE); /* whose scratch it is, see decode() */
+    vs_context_charge(g->context, VS_USE_VAE);
     for (int i = 0; i < 2; i++)
         VS_TRY(vs_vae_decode(g->decoder, vs_span_of(g->latents), chunk, &frames, &n_frames));
     VS_TRY(vs_bytes_run(g->context, g->bytes, 0, frames, 1));
+    vs_context_select(g->context, VS_QUEUE_MAIN);
     VS_TRY(vs_generator_turn(g, false));
 fail:
+    vs_context_select(g->context, VS_QUEUE_MAIN);
     vs_context_set_dry(g->context, false);
     vs_vae_stream_reset(g->decoder);
     if (status == VS_OK)

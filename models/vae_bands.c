@@ -392,6 +392,7 @@ static enum vs_status conv_rows(const struct step *step, struct vs_vae_state *st
     conv.residual = residual;
     conv.pad_top = read.begin + 1 - made.begin;
     conv.out_height = count(made);
+    conv.first_row = made.begin;
     VS_TRY(vs_conv_run(step->block->context, out, x, &conv));
     VS_TRY(vs_vae_remember(state, which, state->begun, x, 1));
 fail:
@@ -513,6 +514,7 @@ static enum vs_status double_rows(const struct at *at, const struct step *step, 
     conv.upsample = true;
     conv.pad_top = 2 * read.begin + 1 - made.begin;
     conv.out_height = count(made);
+    conv.first_row = made.begin;
     conv.out_width = 2 * step->width;
     if (count(made))
         VS_TRY(vs_conv_run(block->context, *out, b, &conv));

@@ -26,6 +26,7 @@ struct part {
     size_t n_dims;    /* of the weight, or of the gain */
     size_t shape[5];
     bool norm, optional;
+    size_t stride; /* of a convolution's rows and columns; 0: 1 */
 };
 
 enum { MAX_PARTS = VS_VAE_MAX_CONVS + VS_VAE_MAX_NORMS };
@@ -56,7 +57,7 @@ static size_t list_parts(struct part parts[MAX_PARTS], const struct vs_vae_layou
             parts[n++] = (struct part){"time_conv", 5, {2 * i, i, 3, 1, 1}};
         break;
     case VS_VAE_DOWN:
-        parts[n++] = (struct part){"resample.1", 4, {o, i, 3, 3}};
+        parts[n++] = (struct part){"resample.1", 4, {o, i, 3, 3}, .stride = 2};
         if (layout->time)
             parts[n++] = (struct part){"time_conv", 5, {o, o, 3, 1, 1}};
         break;
@@ -151,8 +152,8 @@ enum vs_status vs_vae_block_create(struct vs_vae_block *block, struct vs_context
         const size_t kernel[3] = {part->n_dims == 5 ? shape[2] : 1, shape[part->n_dims - 2],
                                   shape[part->n_dims - 1]};
         VS_TRY(find(&tensor, weights, layout, part->name, ".weight", part->n_dims, shape));
-        VS_TRY(vs_conv_weight_create(&block->weight[n_convs], context, tensor->data,
-                                     tensor->dtype, shape[0], shape[1], kernel));
+        VS_TRY(vs_conv_weight_create(&block->weight[n_convs], context, tensor->data, tensor->dtype,
+                                     shape[0], shape[1], kernel, part->stride ? part->stride : 1));
         VS_TRY(find(&tensor, weights, layout, part->name, ".bias", 1, shape));
         VS_TRY(upload_vector(&block->bias[n_convs], context, tensor));
         n_convs++;
@@ -310,7 +311,6 @@ struct vs_conv vs_vae_same_size(const struct vs_vae_block *block, size_t which, 
                             .height = height,
                             .width = width,
                             .stride_time = 1,
-                            .stride = 1,
                             .pad_top = weight->kernel[1] / 2,
                             .pad_left = weight->kernel[2] / 2,
                             .out_height = height,
@@ -481,8 +481,7 @@ static enum vs_status run_down(const struct vs_vae_block *block, struct vs_vae_s
     enum vs_status status = VS_OK;
     struct vs_conv conv =
         vs_vae_same_size(block, VS_RESAMPLE, n_frames, state->height, state->width);
-    conv.stride = 2; /* zeros at the right and at the bottom only */
-    conv.pad_top = conv.pad_left = 0;
+    conv.pad_top = conv.pad_left = 0; /* zeros at the right and at the bottom only */
     conv.out_height = state->height / 2;
     conv.out_width = state->width / 2;
     *n_out = n_frames;

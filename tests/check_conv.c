@@ -15,6 +15,7 @@ struct trial {
     bool past, bias, residual;
     size_t stride_time, stride, pad_top, pad_left, out_height, out_width;
     bool upsample, split;
+    size_t first_row;
 };
 
 static const struct trial trials[] = {
@@ -44,6 +45,17 @@ static const struct trial trials[] = {
     {"doubled 3x3, wide", 5, 3, {1, 3, 3}, 1, 2, 23, 0, 0, 1, 1, 1, 1, 1, 1, 4, 46, 1, 0},
     {"doubled 1x1", 5, 5, {1, 1, 1}, 2, 3, 7, 0, 0, 0, 0, 1, 1, 0, 0, 6, 14, 1, 0},
     {"doubled, causal", 5, 5, {3, 3, 3}, 2, 3, 4, 2, 1, 1, 0, 1, 1, 1, 1, 6, 8, 1, 0},
+    {"winograd, begins", 16, 16, {3, 3, 3}, 2, 6, 8, 2, 0, 1, 0, 1, 1, 1, 1, 6, 8, 0, 0},
+    {"winograd, goes on", 17, 23, {3, 3, 3}, 4, 5, 7, 2, 1, 1, 1, 1, 1, 1, 1, 5, 7, 0, 0},
+    {"winograd, long taps", 20, 96, {3, 3, 3}, 1, 3, 5, 2, 1, 1, 0, 1, 1, 1, 1, 3, 5, 0, 0},
+    {"winograd, one row", 33, 19, {1, 3, 3}, 2, 1, 37, 0, 0, 1, 1, 1, 1, 1, 1, 1, 37, 0, 0},
+    {"winograd, a band", 18, 16, {3, 3, 3}, 1, 6, 5, 2, 1, 1, 1, 1, 1, 0, 1, 3, 5, 0, 0, 7},
+    {"winograd, doubled", 24, 16, {1, 3, 3}, 2, 5, 3, 0, 0, 1, 0, 1, 1, 1, 1, 10, 6, 1, 0},
+    {"winograd, doubled band", 16, 31, {1, 3, 3}, 1, 4, 3, 0, 0, 0, 1, 1, 1, 2, 1, 5, 6, 1, 0, 3},
+    {"winograd, split", 38, 16, {3, 3, 3}, 3, 3, 4, 2, 1, 1, 1, 1, 1, 1, 1, 3, 4, 0, 1},
+    {"winograd, in time stride 2", 16, 16, {3, 3, 3}, 5, 4, 3, 0, 0, 1, 0, 2, 1, 1, 1, 4, 3, 0, 0},
+    {"winograd, odd padding", 16, 16, {1, 3, 3}, 1, 2, 2, 0, 0, 1, 0, 1, 1, 4, 5, 9, 11, 0, 0},
+    {"just not winograd", 15, 16, {3, 3, 3}, 1, 4, 4, 2, 0, 1, 0, 1, 1, 1, 1, 4, 4, 0, 0},
     {"padding past the kernel", 3, 2, {1, 3, 3}, 1, 2, 2, 0, 0, 1, 0, 1, 1, 4, 5, 9, 11, 0, 0},
 };
 enum { N_TRIALS = sizeof trials / sizeof *trials };
@@ -60,7 +72,7 @@ START_TEST(variants_equal_oracle)
     float *x = check_floats(n_x, 1), *past = check_floats(n_past, 1);
     struct vs_conv_weight packed;
     check_ok(vs_conv_weight_create(&packed, check_context, weight, VS_F32, t->n_out, t->n_in,
-                                   t->kernel));
+                                   t->kernel, t->stride));
     struct check_buffer dx = check_upload(x, n_x), dpast = check_upload(past, n_past);
     struct check_buffer dbias = check_upload(bias, t->n_out);
     struct vs_conv conv = {
@@ -70,13 +82,13 @@ START_TEST(variants_equal_oracle)
         .width = t->width,
         .n_past = t->n_past,
         .stride_time = t->stride_time,
-        .stride = t->stride,
         .pad_top = t->pad_top,
         .pad_left = t->pad_left,
         .out_height = t->out_height,
         .out_width = t->out_width,
         .upsample = t->upsample,
         .split_frames = t->split,
+        .first_row = t->first_row,
     };
     if (t->past)
         conv.past = dpast.span;
@@ -130,13 +142,12 @@ START_TEST(weights_are_widened)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct vs_conv_weight weight;
         check_ok(vs_conv_weight_create(&weight, check_context, cases[i].data, cases[i].dtype, 3, 1,
-                                       (size_t[]){1, 1, 1}));
+                                       (size_t[]){1, 1, 1}, 1));
         struct vs_conv conv = {.weight = &weight,
                                .n_frames = 1,
                                .height = 1,
                                .width = 1,
                                .stride_time = 1,
-                               .stride = 1,
                                .out_height = 1,
                                .out_width = 1};
         float want[3];
@@ -157,24 +168,24 @@ START_TEST(impossible_sizes_are_refused)
     static const float data[64];
     struct vs_conv_weight weight;
     size_t one[3] = {1, 1, 1};
-    ck_assert_int_eq(vs_conv_weight_create(&weight, check_context, data, VS_Q8_0, 1, 32, one),
+    ck_assert_int_eq(vs_conv_weight_create(&weight, check_context, data, VS_Q8_0, 1, 32, one, 1),
                      VS_ERROR_MODEL);
-    ck_assert_int_eq(vs_conv_weight_create(&weight, check_context, data, VS_F32, 0, 4, one),
+    ck_assert_int_eq(vs_conv_weight_create(&weight, check_context, data, VS_F32, 0, 4, one, 1),
                      VS_ERROR_MODEL);
-    ck_assert_int_eq(vs_conv_weight_create(&weight, check_context, data, VS_F32, 1, SIZE_MAX, one),
-                     VS_ERROR_MODEL);
-    ck_assert_int_eq(vs_conv_weight_create(&weight, check_context, data, VS_F32, 4, 4,
-                                           (size_t[]){0, 1, 1}),
-                     VS_ERROR_MODEL);
+    ck_assert_int_eq(
+        vs_conv_weight_create(&weight, check_context, data, VS_F32, 1, SIZE_MAX, one, 1),
+        VS_ERROR_MODEL);
+    ck_assert_int_eq(
+        vs_conv_weight_create(&weight, check_context, data, VS_F32, 4, 4, (size_t[]){0, 1, 1}, 1),
+        VS_ERROR_MODEL);
 
-    check_ok(vs_conv_weight_create(&weight, check_context, data, VS_F32, 3, 2, one));
+    check_ok(vs_conv_weight_create(&weight, check_context, data, VS_F32, 3, 2, one, 1));
     struct check_buffer x = check_upload(data, 24), out = check_upload(NULL, 36);
     const struct vs_conv good = {.weight = &weight,
                                  .n_frames = 2,
                                  .height = 2,
                                  .width = 3,
                                  .stride_time = 1,
-                                 .stride = 1,
                                  .out_height = 2,
                                  .out_width = 3};
     check_ok(vs_conv_run(check_context, out.span, x.span, &good));
@@ -182,7 +193,7 @@ START_TEST(impossible_sizes_are_refused)
     for (int i = 0; i < 6; i++)
         bad[i] = good;
     bad[0].split_frames = true; /* 3 channels */
-    bad[1].stride = 0;
+    bad[1].stride_time = 0;
     bad[2].n_frames = 100;
     bad[3].height = SIZE_MAX;
     bad[4].out_width = 1000;

@@ -129,7 +129,7 @@ rows() {
             }
             if (found)
                 next
-            if (($2 == "activation" || $2 == "scatter_rows") && ($0 ~ /VS_WIDTH=16/) != vectors)
+            if ($2 ~ /^(activation|scatter_rows|winograd_)/ && ($0 !~ /VS_WIDTH=1( |$)/) != vectors)
                 print "LEFT OUT: " runtime " " $0 " (width follows the vectors of the device)"
             else if (runtime == "rusticl" && ($2 ~ /_tile$/ || /^norm.norm.cl/ || $2 == "rope_row" ||
                                               /VS_TOKENS=6$/))

@@ -91,6 +91,19 @@ static void check_near(const struct check_buffer *got, const float *want, const 
     free(values);
 }
 
+/* Rows of x with NaN between them, which are not to be read; none follow the last. */
+enum { GAP = 3 };
+static struct check_buffer upload_spread(const float *x, size_t m, size_t k)
+{
+    size_t n = m ? (m - 1) * (k + GAP) + k : 0;
+    float *spread = check_nans(n);
+    for (size_t row = 0; row < m; row++)
+        memcpy(spread + row * (k + GAP), x + row * k, k * sizeof *x);
+    struct check_buffer uploaded = check_upload(spread, n);
+    free(spread);
+    return uploaded;
+}
+
 static void compare(const struct problem *p)
 {
     size_t m = p->m, n = p->n, k = p->k;
@@ -118,6 +131,7 @@ static void compare(const struct problem *p)
     check_ok(vs_weight_create(&weight, check_context, matrix, p->dtype, n, k));
     struct check_buffer dx = check_upload(x, m * k), dbias = check_upload(bias, n);
     struct check_buffer dgate = check_upload(gate, n_gates * n);
+    struct check_buffer dspread = upload_spread(x, m, k);
     for (size_t variant = 0; vs_linear_variant_name(variant); variant++)
         for (int run = 0; run < check_n_runs(); run++) {
             if (!vs_linear_variant_usable(check_context, variant,
@@ -142,8 +156,22 @@ static void compare(const struct problem *p)
             check_free(&out);
             if (!p->in_place)
                 check_free(&dresidual);
+            if (p->in_place || run)
+                continue;
+            out = check_upload(NULL, m * n);
+            dresidual = check_upload(residual, m * n);
+            linear.residual = dresidual.span;
+            linear.x_stride = k + GAP;
+            check_ok(
+                vs_linear_run_variant(check_context, variant, out.span, dspread.span, m, &linear));
+            if (!(vs_linear_variant_bound(variant) > 0))
+                check_bits(&out, want, "%s, [%zu, %zu] x [%zu, %zu], rows apart",
+                           vs_linear_variant_name(variant), m, k, n, k);
+            else
+                check_near(&out, want, tolerance, vs_linear_variant_name(variant));
+            check_free(&out), check_free(&dresidual);
         }
-    check_free(&dx), check_free(&dbias), check_free(&dgate);
+    check_free(&dx), check_free(&dbias), check_free(&dgate), check_free(&dspread);
     vs_weight_free(&weight);
     free(matrix), free(x), free(bias), free(wide), free(residual), free(gate), free(want);
     free(tolerance);
@@ -303,6 +331,13 @@ START_TEST(bad_arguments_are_refused)
     ck_assert_int_eq(vs_linear_run(check_context, out, none, 4, &good), VS_ERROR_RUNTIME);
     ck_assert_int_eq(vs_linear_run(check_context, out, x, SIZE_MAX / 2, &good), VS_ERROR_RUNTIME);
     struct vs_linear bad = good;
+    bad.x_stride = good.weight->n_columns - 1;
+    ck_assert_int_eq(vs_linear_run(check_context, out, x, 4, &bad), VS_ERROR_RUNTIME);
+    bad.x_stride = good.weight->n_columns + 1; /* past the end of x */
+    ck_assert_int_eq(vs_linear_run(check_context, out, x, 4, &bad), VS_ERROR_RUNTIME);
+    bad.x_stride = SIZE_MAX / 2;
+    ck_assert_int_eq(vs_linear_run(check_context, out, x, 4, &bad), VS_ERROR_RUNTIME);
+    bad = good;
     bad.bias = vs_span_of(small);
     ck_assert_int_eq(vs_linear_run(check_context, out, x, 4, &bad), VS_ERROR_RUNTIME);
     bad = good;

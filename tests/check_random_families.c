@@ -132,13 +132,14 @@ static void draw_conv(struct vs_conv *conv, struct vs_conv_weight *weight)
     if (conv->n_past + conv->n_frames < weight->kernel[0])
         conv->n_frames = weight->kernel[0];
     conv->height = random_size(20), conv->width = random_size(40);
-    conv->stride_time = OF(1, 1, 1, 2), conv->stride = OF(1, 1, 1, 2, 3);
+    conv->stride_time = OF(1, 1, 1, 2), weight->stride = OF(1, 1, 1, 2, 3);
     conv->upsample = random_chance(5);
+    conv->first_row = check_random_below(4);
     size_t doubled = conv->upsample ? 2 : 1;
     conv->pad_top = same ? weight->kernel[1] / 2 : check_random_below(3);
     conv->pad_left = same ? weight->kernel[2] / 2 : check_random_below(3);
-    conv->out_height = same ? conv->height * doubled / conv->stride : random_size(20);
-    conv->out_width = same ? conv->width * doubled / conv->stride : random_size(40);
+    conv->out_height = same ? conv->height * doubled / weight->stride : random_size(20);
+    conv->out_width = same ? conv->width * doubled / weight->stride : random_size(40);
 }
 
 static void convolution(void)
@@ -172,7 +173,7 @@ static void convolution(void)
 
     struct vs_conv_weight packed;
     check_ok(vs_conv_weight_create(&packed, check_context, matrix, dtype, weight.n_out, weight.n_in,
-                                   weight.kernel));
+                                   weight.kernel, weight.stride));
     conv.weight = &packed;
     if (has_bias)
         conv.bias = random_upload(bias, weight.n_out)->span;
@@ -187,7 +188,7 @@ static void convolution(void)
                     "%zu, stride %zu %zu, %s%s, %s%s%s%s%s%s%s, %s",
                     weight.kernel[0], weight.kernel[1], weight.kernel[2], weight.n_in, weight.n_out,
                     conv.n_past, conv.n_frames, conv.height, conv.width, conv.out_height,
-                    conv.out_width, conv.pad_top, conv.pad_left, conv.stride_time, conv.stride,
+                    conv.out_width, conv.pad_top, conv.pad_left, conv.stride_time, weight.stride,
                     vs_dtype_info(dtype)->name, random_weights_name(special),
                     random_kind_name(kind), has_bias ? ", bias" : "", has_past ? ", past" : "",
                     conv.upsample ? ", doubled" : "", conv.split_frames ? ", split" : "",

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "cl/alloc.h"
+#include "cl/scratch.h"
 #include "models/vae.h"
 #include "models/vae_chain.h"
 #include "models/weights_internal.h"
@@ -194,6 +195,7 @@ START_TEST(any_band_decodes_to_the_same_bits)
         if (got != want)
             free(got);
         vs_vae_stream_free(stream);
+        vs_scratch_free(check_context);
         ck_assert_uint_eq(vs_context_allocated_bytes(check_context), before);
     }
     ck_assert_uint_lt(smallest, largest);
@@ -341,16 +343,28 @@ START_TEST(doubling_frames_begins_with_zeros_at_the_second)
     float *space_bias = widened("decoder.upsamples.3.resample.1.bias");
     float *x = check_floats(N * IN, 1), *doubled = check_nans(N_DOUBLED * IN);
     float *want = check_nans(N_DOUBLED * IN * 4 / 2);
-    const struct vs_conv_weight time_shape = {NULL, C, 2 * C, {3, 1, 1}};
-    const struct vs_conv in_time = {.weight = &time_shape, .n_frames = N - 1, .height = H,
-                                    .width = W, .n_past = 2, .stride_time = 1, .stride = 1,
-                                    .out_height = H, .out_width = W, .split_frames = true};
+    const struct vs_conv_weight time_shape = {NULL, C, 2 * C, {3, 1, 1}, 1};
+    const struct vs_conv in_time = {.weight = &time_shape,
+                                    .n_frames = N - 1,
+                                    .height = H,
+                                    .width = W,
+                                    .n_past = 2,
+                                    .stride_time = 1,
+                                    .out_height = H,
+                                    .out_width = W,
+                                    .split_frames = true};
     memcpy(doubled, x, IN * sizeof *x);
     vs_conv_ref(doubled + IN, x + IN, time, time_bias, NULL, NULL, &in_time);
-    const struct vs_conv_weight space_shape = {NULL, C, C / 2, {1, 3, 3}};
-    const struct vs_conv in_space = {.weight = &space_shape, .n_frames = N_DOUBLED, .height = H,
-                                     .width = W, .stride_time = 1, .stride = 1, .pad_top = 1,
-                                     .pad_left = 1, .out_height = 2 * H, .out_width = 2 * W,
+    const struct vs_conv_weight space_shape = {NULL, C, C / 2, {1, 3, 3}, 1};
+    const struct vs_conv in_space = {.weight = &space_shape,
+                                     .n_frames = N_DOUBLED,
+                                     .height = H,
+                                     .width = W,
+                                     .stride_time = 1,
+                                     .pad_top = 1,
+                                     .pad_left = 1,
+                                     .out_height = 2 * H,
+                                     .out_width = 2 * W,
                                      .upsample = true};
     vs_conv_ref(want, doubled, space, space_bias, NULL, NULL, &in_space);
     check_block(&layout, x, N, H, W, want, N_DOUBLED);
@@ -369,15 +383,23 @@ START_TEST(halving_frames_begins_with_the_first)
     float *space_bias = widened("encoder.downsamples.5.resample.1.bias");
     float *x = check_floats(N * IN, 1), *small = check_nans(N * HALF);
     float *want = check_nans(N_HALVED * HALF);
-    const struct vs_conv_weight space_shape = {NULL, C, C, {1, 3, 3}};
-    const struct vs_conv in_space = {.weight = &space_shape, .n_frames = N, .height = H,
-                                     .width = W, .stride_time = 1, .stride = 2,
-                                     .out_height = H / 2, .out_width = W / 2};
+    const struct vs_conv_weight space_shape = {NULL, C, C, {1, 3, 3}, 2};
+    const struct vs_conv in_space = {.weight = &space_shape,
+                                     .n_frames = N,
+                                     .height = H,
+                                     .width = W,
+                                     .stride_time = 1,
+                                     .out_height = H / 2,
+                                     .out_width = W / 2};
     vs_conv_ref(small, x, space, space_bias, NULL, NULL, &in_space);
-    const struct vs_conv_weight time_shape = {NULL, C, C, {3, 1, 1}};
-    const struct vs_conv in_time = {.weight = &time_shape, .n_frames = N, .height = H / 2,
-                                    .width = W / 2, .stride_time = 2, .stride = 1,
-                                    .out_height = H / 2, .out_width = W / 2};
+    const struct vs_conv_weight time_shape = {NULL, C, C, {3, 1, 1}, 1};
+    const struct vs_conv in_time = {.weight = &time_shape,
+                                    .n_frames = N,
+                                    .height = H / 2,
+                                    .width = W / 2,
+                                    .stride_time = 2,
+                                    .out_height = H / 2,
+                                    .out_width = W / 2};
     memcpy(want, small, HALF * sizeof *want);
     vs_conv_ref(want + HALF, small, time, time_bias, NULL, NULL, &in_time);
     check_block(&layout, x, N, H, W, want, N_HALVED);

@@ -34,9 +34,9 @@ check "the video" json 'p["video"]["frames"] == 960 and p["fits"] and p["fault"]
 check "its memory" json 'p["device_bytes"] == p["making"]["needed"] ==
     sum(p["making"]["own"].values())'
 check "its files" json 'p["disk"]["y4m"] == 960 * (6 + 3 * 96 * 64)'
-check "memory that does not grow" json 'p["device_bytes"] < 40e6'
+check "memory that does not grow" json 'p["device_bytes"] < 60e6'
 check "an hour" exits 0 plan --json --seconds 3600
-check "takes as much" json 'p["device_bytes"] < 40e6 and p["video"]["frames"] == 57600'
+check "takes as much" json 'p["device_bytes"] < 60e6 and p["video"]["frames"] == 57600'
 check "half the keys" exits 0 plan --json --kv f16
 check "take half" json 'p["making"]["own"]["KV cache"] < 600000'
 check "weights that stay on the host" exits 0 plan --json --offload
@@ -70,14 +70,14 @@ helps() {
     proposed=${proposed##*, or}
     exits 0 plan "$@" ${proposed%% (*}
 }
-check "half the keys and values help" helps --window 40 --max-memory 37M
-check "a smaller window helps" helps --kv f16 --window 60 --max-memory 36M
-check "a smaller picture helps" helps --max-memory 20M
+check "half the keys and values help" helps --window 40 --max-memory 57M
+check "a smaller window helps" helps --kv f16 --window 60 --max-memory 56M
+check "a smaller picture helps" helps --max-memory 40M
 check "bands of rows keep buffers small" exits 0 plan --max-alloc 8M --size 256x144
 check "it does for buffers" helps --max-alloc 4M --size 256x144
-check "a window helps" helps --memory full --seconds 600 --max-memory 50M
-check "a quarter of the picture helps" helps --window 40 --size 512x320 --max-memory 70M
-check "all together help" helps --window 40 --size 512x320 --max-memory 58M
+check "a window helps" helps --memory full --seconds 600 --max-memory 70M
+check "a quarter of the picture helps" helps --window 40 --size 512x320 --max-memory 90M
+check "all together help" helps --window 40 --size 512x320 --max-memory 72M
 check "nothing helps" fails 4 "no smaller window or picture" plan --max-memory 1M
 
 check "no size" fails 2 "--max-memory" plan --max-memory 8X

@@ -12,7 +12,8 @@ static void free_weight(void *weight)
 }
 
 /* An input [out, in, kt, kh, kw] or [out, in, kh, kw] as packed weights. */
-static const struct vs_conv_weight *conv_weight(struct golden *golden, const char *name)
+static const struct vs_conv_weight *conv_weight(struct golden *golden, const char *name,
+                                                size_t stride)
 {
     const struct vs_tensor *tensor = golden_tensor(golden, name);
     struct vs_conv_weight *weight = golden_alloc(golden, sizeof *weight);
@@ -21,9 +22,8 @@ static const struct vs_conv_weight *conv_weight(struct golden *golden, const cha
         golden_fail(golden, "%s has %zu dimensions", name, n);
     const size_t kernel[3] = {n == 5 ? tensor->shape[2] : 1, tensor->shape[n - 2],
                               tensor->shape[n - 1]};
-    golden_ok(golden,
-              vs_conv_weight_create(weight, golden->context, tensor->data, tensor->dtype,
-                                    tensor->shape[0], tensor->shape[1], kernel));
+    golden_ok(golden, vs_conv_weight_create(weight, golden->context, tensor->data, tensor->dtype,
+                                            tensor->shape[0], tensor->shape[1], kernel, stride));
     golden_defer(golden, free_weight, weight);
     return weight;
 }
@@ -58,7 +58,7 @@ static void causal_conv3d(struct golden *golden)
 {
     size_t c = golden_dim(golden, "in.x", 0), t = golden_dim(golden, "in.x", 1);
     size_t h = golden_dim(golden, "in.x", 2), w = golden_dim(golden, "in.x", 3);
-    const struct vs_conv_weight *weight = conv_weight(golden, "in.c.weight");
+    const struct vs_conv_weight *weight = conv_weight(golden, "in.c.weight", 1);
     size_t frame = h * w * c, out_frame = h * w * weight->n_out, n_past = weight->kernel[0] - 1;
     struct vs_span x = channels_last(golden, "in.x", true);
     float *zeros = golden_alloc(golden, (n_past + t) * frame * sizeof *zeros);
@@ -73,7 +73,6 @@ static void causal_conv3d(struct golden *golden)
                            .width = w,
                            .n_past = n_past,
                            .stride_time = 1,
-                           .stride = 1,
                            .pad_top = weight->kernel[1] / 2,
                            .pad_left = weight->kernel[2] / 2,
                            .out_height = h,
@@ -107,13 +106,12 @@ static void run_and_compare(struct golden *golden, struct vs_span x, struct vs_c
 
 static void conv3d_time_stride2(struct golden *golden)
 {
-    struct vs_conv conv = {.weight = conv_weight(golden, "in.weight"),
+    struct vs_conv conv = {.weight = conv_weight(golden, "in.weight", 1),
                            .bias = golden_upload(golden, "in.bias"),
                            .n_frames = golden_dim(golden, "in.x", 1),
                            .height = golden_dim(golden, "in.x", 2),
                            .width = golden_dim(golden, "in.x", 3),
-                           .stride_time = 2,
-                           .stride = 1};
+                           .stride_time = 2};
     conv.out_height = conv.height - conv.weight->kernel[1] + 1;
     conv.out_width = conv.width - conv.weight->kernel[2] + 1;
     run_and_compare(golden, channels_last(golden, "in.x", true), &conv, true);
@@ -121,24 +119,23 @@ static void conv3d_time_stride2(struct golden *golden)
 
 static void conv2d(struct golden *golden)
 {
-    size_t pad[4];
+    size_t pad[4], stride = golden_size(golden, "stride");
     for (size_t i = 0; i < 4; i++)
         pad[i] = (size_t)golden_list_number(golden, "pad_left_right_top_bottom", i);
-    struct vs_conv conv = {.weight = conv_weight(golden, "in.weight"),
+    struct vs_conv conv = {.weight = conv_weight(golden, "in.weight", stride),
                            .n_frames = golden_dim(golden, "in.x", 0),
                            .height = golden_dim(golden, "in.x", 2),
                            .width = golden_dim(golden, "in.x", 3),
                            .stride_time = 1,
-                           .stride = golden_size(golden, "stride"),
                            .pad_top = pad[2],
                            .pad_left = pad[0]};
     if (golden_has(golden, "in.bias"))
         conv.bias = golden_upload(golden, "in.bias");
     size_t high = conv.height + pad[2] + pad[3], wide = conv.width + pad[0] + pad[1];
-    if (!conv.stride || high < conv.weight->kernel[1] || wide < conv.weight->kernel[2])
+    if (!stride || high < conv.weight->kernel[1] || wide < conv.weight->kernel[2])
         golden_fail(golden, "the kernel is larger than the padded input");
-    conv.out_height = (high - conv.weight->kernel[1]) / conv.stride + 1;
-    conv.out_width = (wide - conv.weight->kernel[2]) / conv.stride + 1;
+    conv.out_height = (high - conv.weight->kernel[1]) / stride + 1;
+    conv.out_width = (wide - conv.weight->kernel[2]) / stride + 1;
     run_and_compare(golden, channels_last(golden, "in.x", false), &conv, false);
 }
 
@@ -151,14 +148,13 @@ static void upsample_nearest(struct golden *golden)
     for (size_t i = 0; i < c; i++)
         identity[i * c + i] = 1;
     golden_ok(golden, vs_conv_weight_create(weight, golden->context, identity, VS_F32, c, c,
-                                            (size_t[]){1, 1, 1}));
+                                            (size_t[]){1, 1, 1}, 1));
     golden_defer(golden, free_weight, weight);
     struct vs_conv conv = {.weight = weight,
                            .n_frames = golden_dim(golden, "in.x", 0),
                            .height = golden_dim(golden, "in.x", 2),
                            .width = golden_dim(golden, "in.x", 3),
                            .stride_time = 1,
-                           .stride = 1,
                            .upsample = true};
     conv.out_height = 2 * conv.height;
     conv.out_width = 2 * conv.width;

@@ -266,13 +266,13 @@ static enum vs_status open_conv(struct vs_bench_op *op)
     VS_TRY(vs_bench_floats(&job->conv.bias, op, n_out, -1, 1));
     VS_TRY(make_weight(op, n_out, vs_bench_product(2, (size_t[]){n_in, KERNEL})));
     VS_TRY(vs_conv_weight_create(&job->weight, op->context, op->host_weight, VS_F32, n_out, n_in,
-                                 (size_t[]){3, 3, 3}));
+                                 (size_t[]){3, 3, 3}, 1));
     job->conv.weight = &job->weight;
     job->conv.n_frames = frames;
     job->conv.height = job->conv.out_height = rows;
     job->conv.width = job->conv.out_width = columns;
     job->conv.n_past = PAST;
-    job->conv.stride_time = job->conv.stride = 1;
+    job->conv.stride_time = 1;
     job->conv.pad_top = job->conv.pad_left = 1;
     op->n_rows = rows;
     op->flops = 2 * KERNEL * product(5, sizes);

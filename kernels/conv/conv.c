@@ -10,6 +10,7 @@
 #include "cl/context.h"
 #include "cl/launch.h"
 #include "kernels/common/variant.h"
+#include "kernels/conv/winograd.h"
 #include "kernels/sources.h"
 
 /* Kernels keep sizes and places in a frame in int, and go a block of k past the end. */
@@ -18,22 +19,20 @@ enum { LARGEST = 0x7fffffff - 256 };
 /* As in conv.cl. */
 enum { HAS_BIAS = 1, HAS_PAST = 2, HAS_RESIDUAL = 4, DOUBLED = 8, SPLIT = 16 };
 
-/* What a variant computes: `pixels` of a panel's channels per work-item, and at most `runs` of
- * these, which share 16 KiB of weights (tiles); or `pixels` of 4 channels per work-item, with at
- * most `across` work-items of a group side by side (cooperative), or alone. */
+/* What a variant of the direct algorithm computes: `pixels` of a panel's channels per work-item,
+ * and at most `runs` of these, which share 16 KiB of weights (tiles); or `pixels` of 4 channels per
+ * work-item, with at most `across` work-items of a group side by side (cooperative), or alone. */
 struct variant {
     const char *name, *kernel;
     size_t pixels, runs, across;
 };
 
 static const struct variant variants[] = {
-    {"plain", "conv_plain", 6, 24, 0},
-    {"tile 6", "conv_tile", 6, 24, 0},
-    {"group 64", "conv_group", 4, 0, 16},
-    {"group 32", "conv_group", 2, 0, 8},
-    {"items 4x8", "conv_items", 8, 0, 0},
+    {"plain", "conv_plain", 6, 24, 0},    {"tile 6", "conv_tile", 6, 24, 0},
+    {"group 64", "conv_group", 4, 0, 16}, {"group 32", "conv_group", 2, 0, 8},
+    {"items 4x8", "conv_items", 8, 0, 0}, {"winograd", NULL, 0, 0, 0},
 };
-enum { PLAIN, TILE_6, GROUP_64, GROUP_32, ITEMS_4X8, N_VARIANTS };
+enum { PLAIN, TILE_6, GROUP_64, GROUP_32, ITEMS_4X8, WINOGRAD, N_VARIANTS };
 
 /* Output channels of a panel: a vector of 16, less where that would be mostly padding. */
 static size_t panel_lanes(size_t n_out)
@@ -77,7 +76,8 @@ const char *vs_conv_variant_name(size_t variant)
 bool vs_conv_variant_usable(const struct vs_context *context, size_t variant,
                             const struct vs_conv *conv)
 {
-    (void)conv;
+    if (variant == WINOGRAD || vs_conv_is_winograd(conv->weight))
+        return variant == WINOGRAD && vs_conv_is_winograd(conv->weight);
     if (variant == PLAIN || variant == ITEMS_4X8 || variant >= N_VARIANTS)
         return variant < N_VARIANTS;
     return variants[variant].across ? vs_variant_groups(context, GROUP_ITEMS, GROUP_LOCAL_BYTES)
@@ -96,6 +96,8 @@ size_t vs_conv_variant_chosen(const struct vs_context *context, const struct vs_
 {
     const struct vs_conv_weight *weight = conv->weight;
     size_t n_taps = weight->kernel[0] * weight->kernel[1] * weight->kernel[2], tuned;
+    if (vs_conv_is_winograd(weight))
+        return WINOGRAD; /* its linear layers have variants */
     if (vs_variant_recorded(context,
                             vs_conv_tuning_key(weight->n_in, weight->n_out, n_taps,
                                                conv->out_height * conv->out_width),
@@ -126,16 +128,47 @@ static bool small_product(size_t *product, size_t n, const size_t *sizes)
     return true;
 }
 
+bool vs_conv_is_winograd(const struct vs_conv_weight *weight)
+{
+    enum { LEAST = 16 }; /* channels: with fewer, transforms take longer than what they save */
+    return weight->kernel[1] == 3 && weight->kernel[2] == 3 && weight->stride == 1 &&
+           weight->n_in >= LEAST && weight->n_out >= LEAST;
+}
+
+/* One output channel, row [n_in, n_taps], into panels of `lanes` channels. */
+static void pack_panel(float *packed, const float *row, size_t o, size_t lanes,
+                       const struct vs_conv_weight *weight, size_t n_taps)
+{
+    float *to = packed + o / lanes * n_taps * weight->n_in * lanes + o % lanes;
+    for (size_t tap = 0; tap < n_taps; tap++)
+        for (size_t c = 0; c < weight->n_in; c++)
+            to[(tap * weight->n_in + c) * lanes] = row[c * n_taps + tap];
+}
+
+/* The same into the 16 matrices of winograd.h. */
+static void pack_winograd(float *packed, const float *row, size_t o,
+                          const struct vs_conv_weight *weight)
+{
+    size_t kt = weight->kernel[0], n_k = kt * weight->n_in;
+    for (size_t t = 0; t < kt; t++)
+        for (size_t c = 0; c < weight->n_in; c++)
+            vs_winograd_kernel(packed + o * n_k + t * weight->n_in + c, weight->n_out * n_k,
+                               row + (c * kt + t) * 9);
+}
+
 enum vs_status vs_conv_weight_create(struct vs_conv_weight *weight, struct vs_context *context,
                                      const void *data, enum vs_dtype dtype, size_t n_out,
-                                     size_t n_in, const size_t kernel[3])
+                                     size_t n_in, const size_t kernel[3], size_t stride)
 {
     enum vs_status status = VS_OK;
     float *packed = NULL, *row = NULL;
     const struct vs_dtype_info *info = vs_dtype_info(dtype);
-    size_t n_taps, n_k, n_panels, lanes = panel_lanes(n_out), n_packed;
-    *weight = (struct vs_conv_weight){
-        .n_in = n_in, .n_out = n_out, .kernel = {kernel[0], kernel[1], kernel[2]}};
+    size_t n_taps, n_k, lanes = panel_lanes(n_out), n_packed;
+    *weight = (struct vs_conv_weight){.n_in = n_in,
+                                      .n_out = n_out,
+                                      .kernel = {kernel[0], kernel[1], kernel[2]},
+                                      .stride = stride};
+    bool winograd = vs_conv_is_winograd(weight);
     if (info->n_elements != 1)
         return vs_fail(VS_ERROR_MODEL,
                        "a convolution has weights in the block format %s; use F32, F16 or BF16",
@@ -145,8 +178,11 @@ enum vs_status vs_conv_weight_create(struct vs_conv_weight *weight, struct vs_co
         return vs_fail(VS_ERROR_MODEL,
                        "a convolution cannot have the shape [%zu, %zu, %zu, %zu, %zu]", n_out, n_in,
                        kernel[0], kernel[1], kernel[2]);
-    n_panels = ceil_div(n_out, lanes);
-    if (!vs_mul_ok(n_panels * lanes, n_k, &n_packed) || !vs_add_ok(n_packed, n_in, &n_packed))
+    bool fits = winograd ? vs_mul_ok(n_out, n_k / 9, &n_packed) &&
+                               vs_mul_ok(n_packed, VS_WINOGRAD_PRODUCTS, &n_packed)
+                         : vs_mul_ok(ceil_div(n_out, lanes) * lanes, n_k, &n_packed) &&
+                               vs_add_ok(n_packed, n_in, &n_packed);
+    if (!fits)
         return vs_fail(VS_ERROR_MEMORY, "the weights of a convolution exceed the address space");
 
     packed = vs_alloc(n_packed, sizeof *packed);
@@ -157,11 +193,11 @@ enum vs_status vs_conv_weight_create(struct vs_conv_weight *weight, struct vs_co
     }
     /* A plan leaves the files unread. */
     for (size_t o = 0; o < n_out && !vs_context_is_hollow(context); o++) {
-        float *to = packed + o / lanes * n_k * lanes + o % lanes;
         vs_dtype_widen(row, (const char *)data + o * n_k * info->n_bytes, dtype, n_k);
-        for (size_t tap = 0; tap < n_taps; tap++)
-            for (size_t c = 0; c < n_in; c++)
-                to[(tap * n_in + c) * lanes] = row[c * n_taps + tap];
+        if (winograd)
+            pack_winograd(packed, row, o, weight);
+        else
+            pack_panel(packed, row, o, lanes, weight, n_taps);
     }
     VS_TRY(vs_floats_create(&weight->buffer, context, packed, n_packed));
 fail:
@@ -210,8 +246,8 @@ static enum vs_status check(struct vs_span out, struct vs_span x, const struct v
     size_t doubled = conv->upsample ? 2 : 1, n_pixels;
     const size_t all[] = {conv->n_frames,    conv->n_past,    conv->height,  conv->width,
                           conv->out_height,  conv->out_width, conv->pad_top, conv->pad_left,
-                          conv->stride_time, conv->stride};
-    bool possible = weight && weight->buffer && conv->stride_time && conv->stride &&
+                          conv->stride_time, weight->stride};
+    bool possible = weight->buffer && conv->stride_time && weight->stride &&
                     (!conv->split_frames || weight->n_out % 2 == 0);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         possible = possible && all[i] <= LARGEST / 8;
@@ -219,8 +255,8 @@ static enum vs_status check(struct vs_span out, struct vs_span x, const struct v
                small_product(&n_pixels, 2, (size_t[]){conv->out_height, conv->out_width}) &&
                small_product(&n_pixels, 3, (size_t[]){conv->height, conv->width, doubled}) &&
                /* The farthest row and column that a tile looks at, past the output's end. */
-               small_product(&n_pixels, 2, (size_t[]){conv->out_height + 16, 4 * conv->stride}) &&
-               small_product(&n_pixels, 2, (size_t[]){conv->out_width + 16, 4 * conv->stride});
+               small_product(&n_pixels, 2, (size_t[]){conv->out_height + 16, 4 * weight->stride}) &&
+               small_product(&n_pixels, 2, (size_t[]){conv->out_width + 16, 4 * weight->stride});
     if (!possible)
         return vs_fail(VS_ERROR_RUNTIME, "convolution: sizes that cannot be");
     VS_TRY(check_span("input", x, conv->n_frames, conv->height, conv->width, weight->n_in));
@@ -243,7 +279,7 @@ static struct vs_conv flattened(const struct vs_conv *conv)
 {
     struct vs_conv flat = *conv;
     const size_t *kernel = conv->weight->kernel;
-    if (kernel[1] == 1 && kernel[2] == 1 && conv->stride == 1 && !conv->upsample &&
+    if (kernel[1] == 1 && kernel[2] == 1 && conv->weight->stride == 1 && !conv->upsample &&
         !conv->pad_top && !conv->pad_left && conv->out_height == conv->height &&
         conv->out_width == conv->width) {
         flat.height = flat.out_height = 1;
@@ -273,6 +309,8 @@ enum vs_status vs_conv_run_variant(struct vs_context *context, size_t index, str
                 (flat.residual.buffer ? HAS_RESIDUAL : 0) | (flat.upsample ? DOUBLED : 0) |
                 (flat.split_frames ? SPLIT : 0);
 
+    if (index == WINOGRAD)
+        return vs_winograd_run(context, out, x, conv, flags);
     if (variant->across) {
         across = group_across(variant, weight->n_out);
         pixels = group_pixels(variant, across);
@@ -301,7 +339,7 @@ enum vs_status vs_conv_run_variant(struct vs_context *context, size_t index, str
     vs_launch_int(&launch, (int)flat.width);
     vs_launch_int(&launch, (int)flat.n_past);
     vs_launch_int(&launch, (int)flat.stride_time);
-    vs_launch_int(&launch, (int)flat.stride);
+    vs_launch_int(&launch, (int)weight->stride);
     vs_launch_int(&launch, (int)flat.pad_top);
     vs_launch_int(&launch, (int)flat.pad_left);
     vs_launch_int(&launch, (int)flat.out_height);

@@ -53,7 +53,15 @@ static enum vs_status check(struct vs_span out, struct vs_span x, size_t n_rows,
     const struct vs_weight *weight = linear->weight;
     enum vs_epilogue epilogue = linear->epilogue;
     VS_TRY(vs_span_check(out, n_rows, weight->n_rows, "gemm: output"));
-    VS_TRY(vs_span_check(x, n_rows, weight->n_columns, "gemm: input"));
+    if (linear->x_stride && linear->x_stride < weight->n_columns)
+        return vs_fail(VS_ERROR_RUNTIME, "gemm: rows of the input, %zu apart, overlap",
+                       linear->x_stride);
+    if (n_rows) {
+        struct vs_span last = x;
+        VS_TRY(vs_span_check(x, n_rows - 1, vs_linear_stride(linear), "gemm: input"));
+        last.offset += (n_rows - 1) * vs_linear_stride(linear);
+        VS_TRY(vs_span_check(last, 1, weight->n_columns, "gemm: last row of the input"));
+    }
     if (linear->bias.buffer)
         VS_TRY(vs_span_check(linear->bias, 1, weight->n_rows, "gemm: bias"));
     if (epilogue == VS_EPILOGUE_RESIDUAL || epilogue == VS_EPILOGUE_GATED ||
@@ -97,6 +105,7 @@ static void set_arguments(struct vs_launch *launch, struct vs_span out, struct v
     vs_launch_size(launch, n_rows);
     vs_launch_size(launch, weight->n_rows);
     vs_launch_size(launch, weight->n_columns);
+    vs_launch_size(launch, vs_linear_stride(linear));
     vs_launch_bytes(launch, linear_bytes(n_rows, linear));
 }
 

@@ -2,7 +2,7 @@
  *
  * Purpose            Linear layers on weights as they stand in the file.
  * Formula            out[m, n] = epilogue(dot(x[m, :], weight[n, :]) + bias[n])
- * Shapes and layout  x [M, K], weight [N, K] in format VS_DTYPE, bias [N], residual and out
+ * Shapes and layout  x [M, K], rows x_stride apart, weight [N, K] in format VS_DTYPE, bias [N], residual and out
  *                    [M, N], gate [.., N]; all row-major.
  * Work split         linear_plain: a work-item an output, global size {N, M}.
  *                    linear_tile: a work-item makes VS_SWEEP rows of VS_PANEL columns, global
@@ -43,11 +43,11 @@ __kernel void linear_plain(__global float *out, ulong out_offset, __global const
                            __global const float *residual, ulong residual_offset,
                            __global const float *gate, ulong gate_offset, ulong rows_per_gate,
                            int epilogue, int has_bias, ulong n_rows, ulong n_outputs,
-                           ulong n_columns, ulong n_sweep)
+                           ulong n_columns, ulong x_stride, ulong n_sweep)
 {
     ulong n = get_global_id(0), m = get_global_id(1), i = m * n_outputs + n;
     __global const uchar *w = weight + weight_offset + n * VS_ROW_BYTES(n_columns);
-    x += x_offset + m * n_columns;
+    x += x_offset + m * x_stride;
 
     float y = 0.0f;
     for (ulong block = 0; block < n_columns; block += BLOCK) {
@@ -150,13 +150,13 @@ linear_tile(__global float *out, ulong out_offset, __global const float *x, ulon
             __global const uchar *weight, ulong weight_offset, __global const float *bias,
             ulong bias_offset, __global const float *residual, ulong residual_offset,
             __global const float *gate, ulong gate_offset, ulong rows_per_gate, int epilogue,
-            int has_bias, ulong n_rows, ulong n_outputs, ulong n_columns, ulong n_sweep)
+            int has_bias, ulong n_rows, ulong n_outputs, ulong n_columns, ulong x_stride, ulong n_sweep)
 {
     ulong first = PANEL * get_global_id(0), begin = n_sweep * get_global_id(1);
     uint n_mine = (uint)(n_rows - begin < n_sweep ? n_rows - begin : n_sweep);
     float16 total[VS_SWEEP][VS_VECTORS];
     float panel[BLOCK * PANEL] __attribute__((aligned(64)));
-    x += x_offset + begin * n_columns;
+    x += x_offset + begin * x_stride;
 
     ulong block = 0;
     do {
@@ -167,7 +167,7 @@ linear_tile(__global float *out, ulong out_offset, __global const float *x, ulon
             float16 chain[VS_ROWS][VS_VECTORS];
 #pragma unroll
             for (uint i = 0; i < VS_ROWS; i++) {
-                row[i] = x + (r + i < n_mine ? r + i : n_mine - 1) * n_columns + block;
+                row[i] = x + (r + i < n_mine ? r + i : n_mine - 1) * x_stride + block;
 #pragma unroll
                 for (uint v = 0; v < VS_VECTORS; v++)
                     chain[i][v] = 0.0f;

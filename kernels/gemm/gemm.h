@@ -20,6 +20,7 @@ enum vs_epilogue {
 
 struct vs_linear {
     const struct vs_weight *weight; /* [N, K] */
+    size_t x_stride;                /* floats from row to row of x, at least K; 0: K */
     struct vs_span bias;            /* [N], or none */
     enum vs_epilogue epilogue;
     struct vs_span residual;        /* [M, N]; may be the output itself */

@@ -17,10 +17,10 @@
 #include "kernels/gemm/gemm_internal.h"
 #include "kernels/sources.h"
 
-/* y [M, N] = x [M, K] w^T, w [N, K]; float32 without gaps. */
+/* y [M, N] = x [M, K] w^T, w [N, K]; float32 without gaps, but for rows of x. */
 struct product {
     struct vs_span y, x, w;
-    size_t m, n, k;
+    size_t m, n, k, x_stride;
 };
 
 static enum vs_status fail_with(CLBlastStatusCode code, const struct vs_context *context,
@@ -46,7 +46,7 @@ static enum vs_status get_room(const struct vs_buffer **room, struct vs_context 
     VS_TRY(vs_context_any_queue(&queue, context));
     CLBlastStatusCode code = CLBlastSGemmTempBufferSize(
         CLBlastLayoutRowMajor, CLBlastTransposeNo, CLBlastTransposeYes, p->m, p->n, p->k,
-        p->x.offset, p->k, p->w.offset, p->k, p->y.offset, p->n, &queue, &n_bytes);
+        p->x.offset, p->x_stride, p->w.offset, p->k, p->y.offset, p->n, &queue, &n_bytes);
     if (code != CLBlastSuccess)
         return fail_with(code, context, p);
     if (n_bytes)
@@ -60,9 +60,8 @@ static enum vs_status enqueue(struct vs_context *context, const struct product *
 {
     CLBlastStatusCode code = CLBlastSgemmWithTempBuffer(
         CLBlastLayoutRowMajor, CLBlastTransposeNo, CLBlastTransposeYes, p->m, p->n, p->k, 1,
-        p->x.buffer->memory, p->x.offset, p->k, p->w.buffer->memory, p->w.offset, p->k, 0,
-        p->y.buffer->memory, p->y.offset, p->n, &context->queue, event,
-        room ? room->memory : NULL);
+        p->x.buffer->memory, p->x.offset, p->x_stride, p->w.buffer->memory, p->w.offset, p->k, 0,
+        p->y.buffer->memory, p->y.offset, p->n, &context->queue, event, room ? room->memory : NULL);
     return code == CLBlastSuccess ? VS_OK : fail_with(code, context, p);
 }
 
@@ -75,8 +74,8 @@ static enum vs_status build(struct vs_context *context)
     VS_TRY(vs_scratch_get(&numbers, &is_new, context, VS_SCRATCH_FIRST, 3 * sizeof(float)));
     if (!is_new)
         return VS_OK;
-    struct product one = {vs_span_at(numbers, 0), vs_span_at(numbers, 1), vs_span_at(numbers, 2),
-                          1, 1, 1};
+    struct product one = {
+        vs_span_at(numbers, 0), vs_span_at(numbers, 1), vs_span_at(numbers, 2), 1, 1, 1, 1};
     VS_TRY(get_room(&room, context, &one));
     if (vs_context_is_hollow(context))
         return VS_OK;
@@ -143,7 +142,8 @@ enum vs_status vs_linear_clblast(struct vs_context *context, struct vs_span out,
                         .w = vs_span_at(weight->buffer, weight->offset_bytes / sizeof(float)),
                         .m = n_rows,
                         .n = weight->n_rows,
-                        .k = weight->n_columns};
+                        .k = weight->n_columns,
+                        .x_stride = vs_linear_stride(linear)};
     if (weight->dtype != VS_F32) {
         VS_TRY(vs_scratch_get(&room, NULL, context, VS_SCRATCH_WEIGHT,
                               p.n * p.k * sizeof(float)));

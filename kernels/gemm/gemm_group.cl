@@ -3,7 +3,7 @@
  * Purpose            Linear layers on weights as they stand in the file, for GPUs: work-groups
  *                    share what they read through local memory.
  * Formula            out[m, n] = epilogue(dot(x[m, :], weight[n, :]) + bias[n])
- * Shapes and layout  x [M, K], weight [N, K] in format VS_DTYPE, bias [N], residual and out
+ * Shapes and layout  x [M, K], rows x_stride apart, weight [N, K] in format VS_DTYPE, bias [N], residual and out
  *                    [M, N], gate [.., N]; all row-major.
  * Work split         A group of 256 items makes 16 * VS_ROWS rows of 64 columns, an item VS_ROWS
  *                    rows of 4 neighbouring columns; global size {256 * ceil(N / 64),
@@ -73,7 +73,7 @@ linear_group(__global float *out, ulong out_offset, __global const float *x, ulo
              __global const uchar *weight, ulong weight_offset, __global const float *bias,
              ulong bias_offset, __global const float *residual, ulong residual_offset,
              __global const float *gate, ulong gate_offset, ulong rows_per_gate, int epilogue,
-             int has_bias, ulong n_rows, ulong n_outputs, ulong n_columns)
+             int has_bias, ulong n_rows, ulong n_outputs, ulong n_columns, ulong x_stride)
 {
     __local float x_slice[2][SLICE][ROWS + PAD] __attribute__((aligned(16)));
     __local float w_slice[2][SLICE][COLUMNS + PAD] __attribute__((aligned(16)));
@@ -85,7 +85,7 @@ linear_group(__global float *out, ulong out_offset, __global const float *x, ulo
     uint w_row = item * 4 / SLICE, w_k = item * 4 % SLICE;
     ulong m = first_row + x_row < n_rows ? first_row + x_row : n_rows - 1;
     ulong n = first_column + w_row < n_outputs ? first_column + w_row : n_outputs - 1;
-    x += x_offset + m * n_columns;
+    x += x_offset + m * x_stride;
     weight += weight_offset + n * VS_ROW_BYTES(n_columns);
 
     /* What it computes, within the group's tile. */

@@ -14,6 +14,12 @@ static inline int vs_linear_activation(const struct vs_linear *linear)
                                                   : 0;
 }
 
+/* Floats from row to row of the input. */
+static inline size_t vs_linear_stride(const struct vs_linear *linear)
+{
+    return linear->x_stride ? linear->x_stride : linear->weight->n_columns;
+}
+
 /* The layer by CLBlast: product, then epilogue. Weights that are not float32, and a product that
  * may not overwrite the residual, take room of the context's (cl/scratch.h), as does what CLBlast
  * needs for itself. All sizes at least 1, arguments checked. The first call for a context, also a

@@ -31,7 +31,7 @@ __kernel void linear_items(__global float *out, ulong out_offset, __global const
                            __global const float *residual, ulong residual_offset,
                            __global const float *gate, ulong gate_offset, ulong rows_per_gate,
                            int epilogue, int has_bias, ulong n_rows, ulong n_outputs,
-                           ulong n_columns)
+                           ulong n_columns, ulong x_stride)
 {
     ulong first = 4 * get_global_id(0), begin = 8 * get_global_id(1);
     ulong last = n_outputs - 1, last_row = n_rows - 1;
@@ -43,7 +43,7 @@ __kernel void linear_items(__global float *out, ulong out_offset, __global const
         weight + (first + c < last ? first + c : last) * VS_ROW_BYTES(n_columns);
     EACH_COLUMN(COLUMN)
 #define ROW(r)                                                                                    \
-    __global const float *x##r = x + (begin + r < last_row ? begin + r : last_row) * n_columns;   \
+    __global const float *x##r = x + (begin + r < last_row ? begin + r : last_row) * x_stride;    \
     float4 total##r = 0.0f, chain##r = 0.0f;
     EACH_ROW(ROW)
 

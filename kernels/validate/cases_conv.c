@@ -37,14 +37,13 @@ static bool usable(struct vs_trial *trial, const void *data, size_t variant)
 /* Padding, stride and sizes as the blocks of the VAE have them. */
 static struct vs_conv conv_of(const struct shape *s, const struct vs_conv_weight *weight)
 {
-    size_t stride = s->stride ? s->stride : 1, doubled = s->upsample ? 2 : 1;
+    size_t stride = weight->stride, doubled = s->upsample ? 2 : 1;
     return (struct vs_conv){.weight = weight,
                             .n_frames = s->n_frames,
                             .height = s->height,
                             .width = s->width,
                             .n_past = s->n_past,
                             .stride_time = s->stride_time ? s->stride_time : 1,
-                            .stride = stride,
                             .pad_top = stride == 1 ? s->kernel[1] / 2 : 0,
                             .pad_left = stride == 1 ? s->kernel[2] / 2 : 0,
                             .out_height = s->height * doubled / stride,
@@ -81,8 +80,9 @@ static double exact_output(const struct host *h, const struct vs_conv *conv, siz
         for (size_t t = 0; t < kernel[0]; t++)
             for (size_t i = 0; i < kernel[1]; i++)
                 for (size_t j = 0; j < kernel[2]; j++)
-                    y += exact_input(h, conv, frame * conv->stride_time + t, row * conv->stride + i,
-                                     column * conv->stride + j, c) *
+                    y += exact_input(h, conv, frame * conv->stride_time + t,
+                                     row * conv->weight->stride + i,
+                                     column * conv->weight->stride + j, c) *
                          (double)h->weight[(((o * n_in + c) * kernel[0] + t) * kernel[1] + i) *
                                                kernel[2] +
                                            j];
@@ -108,7 +108,8 @@ static void run(struct vs_trial *t, const struct vs_case *self)
     size_t n_k = s->n_in * s->kernel[0] * s->kernel[1] * s->kernel[2];
     size_t n_x = s->n_frames * s->height * s->width * s->n_in;
     size_t n_past = s->n_past * s->height * s->width * s->n_in;
-    struct vs_conv_weight packed = {.n_in = s->n_in, .n_out = s->n_out};
+    struct vs_conv_weight packed = {
+        .n_in = s->n_in, .n_out = s->n_out, .stride = s->stride ? s->stride : 1};
     memcpy(packed.kernel, s->kernel, sizeof packed.kernel);
     struct vs_conv conv = conv_of(s, &packed);
     size_t n_out = vs_conv_out_frames(&conv) * conv.out_height * conv.out_width * s->n_out /
@@ -131,8 +132,8 @@ static void run(struct vs_trial *t, const struct vs_case *self)
     struct host host = {x, s->past ? past : NULL, weight, bias, s->residual ? residual : NULL};
     vs_conv_ref(want, x, weight, bias, host.past, host.residual, &conv);
     exact_conv(exact, &host, &conv);
-    t->status =
-        vs_conv_weight_create(&packed, t->context, weight, VS_F32, s->n_out, s->n_in, s->kernel);
+    t->status = vs_conv_weight_create(&packed, t->context, weight, VS_F32, s->n_out, s->n_in,
+                                      s->kernel, packed.stride);
     if (t->status != VS_OK)
         return;
     struct job job = {conv, vs_trial_upload(t, x, n_x)};
@@ -159,9 +160,13 @@ static void run(struct vs_trial *t, const struct vs_case *self)
     }
 const struct vs_case vs_cases_conv[] = {
     {"conv", run, SHAPE("causal 3x3x3", 12, 20, {3, 3, 3}, 2, 5, 7, 2, .past = true), true, 64},
+    {"conv", run, SHAPE("winograd 3x3x3", 24, 18, {3, 3, 3}, 2, 5, 7, 2, .past = true), true, 64},
+    {"conv", run, SHAPE("winograd doubled 3x3", 16, 16, {1, 3, 3}, 1, 5, 6, .upsample = true), true,
+     64},
     {"conv", run, SHAPE("causal 3x3x3 first", 5, 3, {3, 3, 3}, 1, 4, 9, 2), true, 64},
     {"conv", run,
-     SHAPE("causal 3x3x3 residual", 24, 24, {3, 3, 3}, 3, 8, 12, 2, .past = true, .residual = true),
+     SHAPE("winograd 3x3x3 residual", 24, 24, {3, 3, 3}, 3, 8, 12, 2, .past = true,
+           .residual = true),
      false, 64},
     {"conv", run, SHAPE("1x1x1", 37, 18, {1, 1, 1}, 2, 3, 11), true, 64},
     {"conv", run, SHAPE("doubled 3x3", 8, 16, {1, 3, 3}, 1, 5, 6, .upsample = true), true, 64},

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * winograd.c - convolutions as 16 linear layers over transformed tiles, a band of tiles at a time.
+ */
+#include "kernels/conv/winograd.h"
+
+#include "cl/context.h"
+#include "cl/launch.h"
+#include "cl/scratch.h"
+#include "kernels/common/reduce.h"
+#include "kernels/common/vmath_host.h"
+#include "kernels/gemm/gemm.h"
+#include "kernels/sources.h"
+
+enum { IN = VS_WINOGRAD_IN, OUT = VS_WINOGRAD_OUT, PRODUCTS = VS_WINOGRAD_PRODUCTS };
+
+/* Room for a band, transformed and multiplied together: on CPUs as much as makes launches long, on
+ * GPUs as much as keeps many compute units busy. */
+enum { CPU_BAND_BYTES = 16 << 20, GPU_BAND_BYTES = 128 << 20 };
+
+/* Channels of a vector on CPUs, and room behind the products for one that passes the last. */
+enum { VECTOR = 8, SLACK_BYTES = VECTOR * sizeof(float) };
+
+/* ---- Kernel and oracle -------------------------------------------------------------------- */
+
+void vs_winograd_kernel(float *u, size_t u_stride, const float g[9])
+{
+    double t[3][IN];
+    for (int i = 0; i < 3; i++) {
+        double a = g[3 * i], b = g[3 * i + 1], c = g[3 * i + 2];
+        t[i][0] = a;
+        t[i][1] = (a + b + c) / 2;
+        t[i][2] = (a - b + c) / 2;
+        t[i][3] = c;
+    }
+    for (int j = 0; j < IN; j++) {
+        double a = t[0][j], b = t[1][j], c = t[2][j];
+        const double column[IN] = {a, (a + b + c) / 2, (a - b + c) / 2, c};
+        for (int i = 0; i < IN; i++)
+            u[(size_t)(IN * i + j) * u_stride] = vm_ftz((float)column[i]);
+    }
+}
+
+/* Row i of B' takes input first[i] and adds or subtracts second[i]. */
+static const size_t first[IN] = {0, 1, 2, 1}, second[IN] = {2, 2, 1, 3};
+
+static float pair(size_t i, float a, float b)
+{
+    return i == 1 ? a + b : a - b;
+}
+
+/* Row r of A' adds what lies at r, r + 1, r + 2, or subtracts. */
+static float three(size_t r, const float *a, size_t stride)
+{
+    return r ? a[stride] - a[2 * stride] - a[3 * stride] : a[0] + a[stride] + a[2 * stride];
+}
+
+float vs_winograd_output(const float *u, size_t u_stride, size_t n_k, size_t row, size_t column,
+                         float (*input)(const void *user, size_t k, size_t row, size_t column),
+                         const void *user)
+{
+    float m[IN][IN] = {{0}}, sums[IN];
+    for (size_t i = row; i < row + 3; i++) {
+        for (size_t j = column; j < column + 3; j++) {
+            float total = 0, chain = 0;
+            for (size_t k = 0; k < n_k; k++) {
+                float t[2];
+                for (int n = 0; n < 2; n++) {
+                    size_t from = n ? second[i] : first[i];
+                    t[n] = pair(j, input(user, k, from, first[j]), input(user, k, from, second[j]));
+                }
+                chain = __builtin_fmaf(vm_cut(pair(i, t[0], t[1])), u[(IN * i + j) * u_stride + k],
+                                       chain);
+                if ((k + 1) % VS_DOT_BLOCK == 0) {
+                    total = total + chain;
+                    chain = 0;
+                }
+            }
+            m[i][j] = total + chain;
+        }
+        sums[i] = three(column, m[i], 1);
+    }
+    return three(row, sums, 1);
+}
+
+/* ---- Running ------------------------------------------------------------------------------ */
+
+/* What all bands of a convolution have in common. */
+struct job {
+    struct vs_context *context;
+    const struct vs_conv *conv;
+    struct vs_span out, x;
+    const struct vs_buffer *tiles, *sums;
+    size_t n_in_frames, n_out_frames; /* of x and its history; before they are split */
+    size_t odd;                       /* the first row of tiles holds one row of outputs */
+    size_t n_across, n_tiles;         /* in a row, and in a frame */
+    size_t band;                      /* most tiles of a band */
+    size_t width;                     /* channels of a vector */
+    int flags;
+};
+
+static size_t ceil_div(size_t a, size_t b)
+{
+    return a / b + (a % b != 0);
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Bytes of a tile in all frames: transformed, and multiplied. */
+static size_t tile_bytes(const struct job *job)
+{
+    return PRODUCTS * job->n_in_frames * job->conv->weight->n_in * sizeof(float);
+}
+
+static size_t sum_bytes(const struct job *job)
+{
+    return PRODUCTS * job->n_out_frames * job->conv->weight->n_out * sizeof(float);
+}
+
+static enum vs_status launch_input(const struct job *job, size_t first_tile, size_t n_tiles)
+{
+    const struct vs_conv *conv = job->conv;
+    size_t n_in = conv->weight->n_in;
+    struct vs_launch launch;
+    vs_launch_begin(&launch, job->context, &vs_source_winograd, "winograd_input", "-DVS_WIDTH=%zu",
+                    job->width);
+    vs_launch_buffer(&launch, job->tiles);
+    vs_launch_span(&launch, job->x);
+    vs_launch_span(&launch, conv->past);
+    vs_launch_int(&launch, job->flags);
+    vs_launch_int(&launch, (int)n_in);
+    vs_launch_int(&launch, (int)conv->height);
+    vs_launch_int(&launch, (int)conv->width);
+    vs_launch_int(&launch, (int)conv->n_past);
+    vs_launch_int(&launch, (int)conv->pad_top);
+    vs_launch_int(&launch, (int)conv->pad_left);
+    vs_launch_int(&launch, (int)job->odd);
+    vs_launch_int(&launch, (int)job->n_across);
+    vs_launch_size(&launch, first_tile);
+    vs_launch_size(&launch, n_tiles);
+    vs_launch_size(&launch, job->n_in_frames);
+    double n = (double)n_tiles * (double)job->n_in_frames * (double)n_in;
+    vs_launch_bytes(&launch, 4 * n * (OUT * OUT + PRODUCTS));
+    return vs_launch_run(&launch, 3,
+                         (size_t[]){job->width > 1 ? 1 : n_in, n_tiles, job->n_in_frames}, NULL,
+                         2 * PRODUCTS * n);
+}
+
+/* Products of each matrix and each frame of outputs: rows are tiles, k its kt frames of inputs. */
+static enum vs_status multiply(const struct job *job, size_t n_tiles)
+{
+    enum vs_status status = VS_OK;
+    const struct vs_conv *conv = job->conv;
+    size_t n_in = conv->weight->n_in, n_out = conv->weight->n_out;
+    struct vs_weight matrix = {.buffer = conv->weight->buffer,
+                               .dtype = VS_F32,
+                               .n_rows = n_out,
+                               .n_columns = conv->weight->kernel[0] * n_in};
+    const struct vs_linear linear = {.weight = &matrix, .x_stride = job->n_in_frames * n_in};
+    for (size_t p = 0; p < PRODUCTS; p++) {
+        matrix.offset_bytes = p * n_out * matrix.n_columns * sizeof(float);
+        for (size_t f = 0; f < job->n_out_frames; f++) {
+            size_t from = (p * n_tiles * job->n_in_frames + f * conv->stride_time) * n_in;
+            size_t to = (p * job->n_out_frames + f) * n_tiles * n_out;
+            VS_TRY(vs_linear_run(job->context, vs_span_at(job->sums, to),
+                                 vs_span_at(job->tiles, from), n_tiles, &linear));
+        }
+    }
+fail:
+    return status;
+}
+
+static enum vs_status launch_output(const struct job *job, size_t first_tile, size_t n_tiles)
+{
+    const struct vs_conv *conv = job->conv;
+    size_t n_out = conv->weight->n_out;
+    struct vs_launch launch;
+    vs_launch_begin(&launch, job->context, &vs_source_winograd, "winograd_output", "-DVS_WIDTH=%zu",
+                    job->width);
+    vs_launch_span(&launch, job->out);
+    vs_launch_buffer(&launch, job->sums);
+    vs_launch_span(&launch, conv->bias);
+    vs_launch_span(&launch, conv->residual);
+    vs_launch_int(&launch, job->flags);
+    vs_launch_int(&launch, (int)n_out);
+    vs_launch_int(&launch, (int)conv->out_height);
+    vs_launch_int(&launch, (int)conv->out_width);
+    vs_launch_int(&launch, (int)job->odd);
+    vs_launch_int(&launch, (int)job->n_across);
+    vs_launch_size(&launch, first_tile);
+    vs_launch_size(&launch, n_tiles);
+    vs_launch_size(&launch, job->n_out_frames);
+    double n = (double)n_tiles * (double)job->n_out_frames * (double)n_out;
+    vs_launch_bytes(&launch, 4 * n * (PRODUCTS + OUT * OUT * (conv->residual.buffer ? 2.0 : 1.0)));
+    return vs_launch_run(&launch, 3,
+                         (size_t[]){job->width > 1 ? 1 : n_out, n_tiles, job->n_out_frames}, NULL,
+                         (2 * IN * OUT + 2 * OUT * OUT + 2 * OUT * OUT) * n);
+}
+
+/* As many as the room and the device's buffers hold, and one at least. */
+static size_t most_tiles(const struct job *job)
+{
+    const struct vs_device_info *device = vs_context_device(job->context);
+    size_t tile = tile_bytes(job), sum = sum_bytes(job) + SLACK_BYTES;
+    size_t room = device->type == VS_DEVICE_CPU ? CPU_BAND_BYTES : GPU_BAND_BYTES;
+    size_t n = smaller(room / (tile + sum),
+                       (size_t)device->max_allocation_bytes / (tile > sum ? tile : sum));
+    return n ? n : 1;
+}
+
+enum vs_status vs_winograd_run(struct vs_context *context, struct vs_span out, struct vs_span x,
+                               const struct vs_conv *conv, int flags)
+{
+    enum vs_status status = VS_OK;
+    struct job job = {.context = context, .conv = conv, .out = out, .x = x, .flags = flags};
+    job.n_in_frames = conv->n_past + conv->n_frames;
+    job.n_out_frames = vs_conv_out_frames(conv) / (conv->split_frames ? 2 : 1);
+    job.odd = conv->first_row % OUT;
+    job.n_across = ceil_div(conv->out_width, OUT);
+    job.n_tiles = job.n_across * ceil_div(job.odd + conv->out_height, OUT);
+    job.width = vs_context_vector_width(context) >= 4 ? VECTOR : 1;
+    if (!job.n_tiles || !job.n_out_frames)
+        return VS_OK;
+
+    size_t n_bands = ceil_div(job.n_tiles, most_tiles(&job));
+    job.band = ceil_div(job.n_tiles, n_bands); /* of one length, but for the last */
+    VS_TRY(
+        vs_scratch_get(&job.tiles, NULL, context, VS_SCRATCH_TILES, job.band * tile_bytes(&job)));
+    VS_TRY(vs_scratch_get(&job.sums, NULL, context, VS_SCRATCH_SUMS,
+                          job.band * sum_bytes(&job) + SLACK_BYTES));
+    for (size_t at = 0; at < job.n_tiles; at += job.band) {
+        size_t n_tiles = smaller(job.band, job.n_tiles - at);
+        VS_TRY(launch_input(&job, at, n_tiles));
+        VS_TRY(multiply(&job, n_tiles));
+        VS_TRY(launch_output(&job, at, n_tiles));
+    }
+fail:
+    return status;
+}
