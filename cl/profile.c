@@ -25,7 +25,19 @@ struct vs_profile {
         size_t entry;
     } pending[MAX_PENDING];
     size_t n_pending;
+    double saved_flops;
 };
+
+void vs_profile_save(struct vs_context *context, double flops)
+{
+    if (context->profile)
+        context->profile->saved_flops += flops;
+}
+
+double vs_profile_saved(const struct vs_context *context)
+{
+    return context->profile ? context->profile->saved_flops : 0;
+}
 
 /* Queues that keep times are one queue: kernels that ran side by side would each be charged for
  * the other's time. */

@@ -23,6 +23,11 @@ struct vs_profile_entry {
  */
 VS_CHECK enum vs_status vs_profile_begin(struct vs_context *context);
 
+/* Operations that the formula has and the launches do without, for algorithms that save arithmetic:
+ * counts them, or tells how many were counted since vs_profile_begin(). */
+void vs_profile_save(struct vs_context *context, double flops);
+double vs_profile_saved(const struct vs_context *context);
+
 /* Waits for the device, stops counting and gives what was counted; *entries is freed with free().
  * Without vs_profile_begin() there are no entries. */
 VS_CHECK enum vs_status vs_profile_end(struct vs_context *context,

@@ -2,7 +2,8 @@
  *
  * bench.c - one pass of the transformer, one decoded chunk.
  *
- * What they count as arithmetic is what their launches declare, added up in a dry run. */
+ * What they count as arithmetic is that of their formulas: what launches declare, added up in a dry
+ * run, and what their algorithms save. */
 #include "models/bench.h"
 
 #include <stdlib.h>
@@ -23,6 +24,7 @@ static enum vs_status count_work(struct vs_bench_op *op)
     vs_context_set_dry(op->context, true);
     VS_TRY(vs_profile_begin(op->context));
     VS_TRY(op->run(op, 0, 1));
+    op->flops += vs_profile_saved(op->context);
     VS_TRY(vs_profile_end(op->context, &entries, &n));
     for (size_t i = 0; i < n; i++) {
         op->flops += entries[i].flops;

@@ -4,7 +4,9 @@
 #include "tests/check_common.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "cl/profile.h"
 #include "kernels/conv/conv.h"
 
 /* One convolution of random data. */
@@ -208,11 +210,51 @@ START_TEST(impossible_sizes_are_refused)
 }
 END_TEST
 
+/* What Winograd's products and what they save are the direct formula's operations together. */
+START_TEST(saved_operations_are_counted)
+{
+    enum { N_IN = 20, N_OUT = 17, H = 5, W = 7, FRAMES = 2 };
+    float *data = check_floats(N_OUT * N_IN * 27, 1);
+    struct vs_conv_weight weight;
+    struct vs_profile_entry *entries;
+    size_t n;
+    double flops = 0;
+    check_ok(vs_conv_weight_create(&weight, check_context, data, VS_F32, N_OUT, N_IN,
+                                   (size_t[]){3, 3, 3}, 1));
+    struct check_buffer x = check_upload(NULL, FRAMES * H * W * N_IN);
+    struct check_buffer out = check_upload(NULL, FRAMES * H * W * N_OUT);
+    const struct vs_conv conv = {.weight = &weight,
+                                 .n_frames = FRAMES,
+                                 .height = H,
+                                 .width = W,
+                                 .n_past = 2,
+                                 .stride_time = 1,
+                                 .pad_top = 1,
+                                 .pad_left = 1,
+                                 .out_height = H,
+                                 .out_width = W};
+    check_ok(vs_profile_begin(check_context));
+    check_ok(vs_conv_run(check_context, out.span, x.span, &conv));
+    double saved = vs_profile_saved(check_context);
+    check_ok(vs_profile_end(check_context, &entries, &n));
+    for (size_t i = 0; i < n; i++)
+        flops += strncmp(entries[i].source, "gemm/", 5) ? 0 : entries[i].flops;
+    ck_assert_uint_gt(n, 2);
+    ck_assert_double_eq(flops + saved, 2.0 * FRAMES * H * W * N_OUT * N_IN * 27);
+    ck_assert_double_gt(saved, flops / 2);
+    ck_assert_double_eq(vs_profile_saved(check_context), 0);
+    free(entries), free(data);
+    check_free(&x), check_free(&out);
+    vs_conv_weight_free(&weight);
+}
+END_TEST
+
 static void add_tests(TCase *tests)
 {
     tcase_add_loop_test(tests, variants_equal_oracle, 0, N_TRIALS);
     tcase_add_test(tests, weights_are_widened);
     tcase_add_test(tests, impossible_sizes_are_refused);
+    tcase_add_test(tests, saved_operations_are_counted);
 }
 
 int main(void)

@@ -6,6 +6,7 @@
 
 #include "cl/context.h"
 #include "cl/launch.h"
+#include "cl/profile.h"
 #include "cl/scratch.h"
 #include "kernels/common/reduce.h"
 #include "kernels/common/vmath_host.h"
@@ -211,6 +212,16 @@ static size_t most_tiles(const struct job *job)
     return n ? n : 1;
 }
 
+/* 9 products for each output against 16 for each tile, in every channel and frame of the kernel. */
+static double saved_flops(const struct job *job)
+{
+    const struct vs_conv *conv = job->conv;
+    double each = 2.0 * (double)job->n_out_frames * (double)conv->weight->n_out *
+                  (double)conv->weight->n_in * (double)conv->weight->kernel[0];
+    return each * (9.0 * (double)conv->out_height * (double)conv->out_width -
+                   (double)PRODUCTS * (double)job->n_tiles);
+}
+
 enum vs_status vs_winograd_run(struct vs_context *context, struct vs_span out, struct vs_span x,
                                const struct vs_conv *conv, int flags)
 {
@@ -231,6 +242,7 @@ enum vs_status vs_winograd_run(struct vs_context *context, struct vs_span out, s
         vs_scratch_get(&job.tiles, NULL, context, VS_SCRATCH_TILES, job.band * tile_bytes(&job)));
     VS_TRY(vs_scratch_get(&job.sums, NULL, context, VS_SCRATCH_SUMS,
                           job.band * sum_bytes(&job) + SLACK_BYTES));
+    vs_profile_save(context, saved_flops(&job));
     for (size_t at = 0; at < job.n_tiles; at += job.band) {
         size_t n_tiles = smaller(job.band, job.n_tiles - at);
         VS_TRY(launch_input(&job, at, n_tiles));
