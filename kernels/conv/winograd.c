@@ -16,8 +16,8 @@
 enum { IN = VS_WINOGRAD_IN, OUT = VS_WINOGRAD_OUT, PRODUCTS = VS_WINOGRAD_PRODUCTS };
 
 /* Room for a band, transformed and multiplied together: on CPUs as much as makes launches long, on
- * GPUs as much as keeps many compute units busy. */
-enum { CPU_BAND_BYTES = 16 << 20, GPU_BAND_BYTES = 128 << 20 };
+ * GPUs, which want work for many compute units, a part of the memory, up to a limit. */
+enum { CPU_BAND_BYTES = 16 << 20, GPU_BAND_BYTES = 256 << 20, GPU_MEMORY_PART = 128 };
 
 /* Channels of a vector on CPUs, and room behind the products for one that passes the last. */
 enum { VECTOR = 8, SLACK_BYTES = VECTOR * sizeof(float) };
@@ -206,7 +206,10 @@ static size_t most_tiles(const struct job *job)
 {
     const struct vs_device_info *device = vs_context_device(job->context);
     size_t tile = tile_bytes(job), sum = sum_bytes(job) + SLACK_BYTES;
-    size_t room = device->type == VS_DEVICE_CPU ? CPU_BAND_BYTES : GPU_BAND_BYTES;
+    size_t room =
+        device->type == VS_DEVICE_CPU
+            ? CPU_BAND_BYTES
+            : smaller(GPU_BAND_BYTES, (size_t)(device->global_memory_bytes / GPU_MEMORY_PART));
     size_t n = smaller(room / (tile + sum),
                        (size_t)device->max_allocation_bytes / (tile > sum ? tile : sum));
     return n ? n : 1;
@@ -226,6 +229,7 @@ enum vs_status vs_winograd_run(struct vs_context *context, struct vs_span out, s
                                const struct vs_conv *conv, int flags)
 {
     enum vs_status status = VS_OK;
+    enum vs_precision precision = vs_context_precision(context);
     struct job job = {.context = context, .conv = conv, .out = out, .x = x, .flags = flags};
     job.n_in_frames = conv->n_past + conv->n_frames;
     job.n_out_frames = vs_conv_out_frames(conv) / (conv->split_frames ? 2 : 1);
@@ -243,6 +247,7 @@ enum vs_status vs_winograd_run(struct vs_context *context, struct vs_span out, s
     VS_TRY(vs_scratch_get(&job.sums, NULL, context, VS_SCRATCH_SUMS,
                           job.band * sum_bytes(&job) + SLACK_BYTES));
     vs_profile_save(context, saved_flops(&job));
+    vs_context_set_precision(context, VS_PRECISION_EXACT); /* as convolutions are in any */
     for (size_t at = 0; at < job.n_tiles; at += job.band) {
         size_t n_tiles = smaller(job.band, job.n_tiles - at);
         VS_TRY(launch_input(&job, at, n_tiles));
@@ -250,5 +255,6 @@ enum vs_status vs_winograd_run(struct vs_context *context, struct vs_span out, s
         VS_TRY(launch_output(&job, at, n_tiles));
     }
 fail:
+    vs_context_set_precision(context, precision);
     return status;
 }
