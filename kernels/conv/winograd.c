@@ -121,6 +121,21 @@ static size_t sum_bytes(const struct job *job)
     return PRODUCTS * job->n_out_frames * job->conv->weight->n_out * sizeof(float);
 }
 
+/* In groups of one shape, whatever the sizes: PoCL compiles anew for every shape. On CPUs an item
+ * goes through all channels of its tile, on GPUs neighbours have neighbouring channels. */
+static enum vs_status run_transform(struct vs_launch *launch, const struct job *job,
+                                    size_t n_channels, size_t n_tiles, size_t n_frames,
+                                    double flops)
+{
+    static const size_t vectors[3] = {1, 8, 1}, items[3] = {32, 4, 1};
+    const size_t *local = job->width > 1 ? vectors : items;
+    size_t across = job->width > 1 ? 1 : ceil_div(n_channels, local[0]) * local[0];
+    size_t global[3] = {across, ceil_div(n_tiles, local[1]) * local[1], n_frames};
+    bool fits =
+        vs_context_device(job->context)->max_work_group_size >= local[0] * local[1] * local[2];
+    return vs_launch_run(launch, 3, global, fits ? local : NULL, flops);
+}
+
 static enum vs_status launch_input(const struct job *job, size_t first_tile, size_t n_tiles)
 {
     const struct vs_conv *conv = job->conv;
@@ -145,9 +160,7 @@ static enum vs_status launch_input(const struct job *job, size_t first_tile, siz
     vs_launch_size(&launch, job->n_in_frames);
     double n = (double)n_tiles * (double)job->n_in_frames * (double)n_in;
     vs_launch_bytes(&launch, 4 * n * (OUT * OUT + PRODUCTS));
-    return vs_launch_run(&launch, 3,
-                         (size_t[]){job->width > 1 ? 1 : n_in, n_tiles, job->n_in_frames}, NULL,
-                         2 * PRODUCTS * n);
+    return run_transform(&launch, job, n_in, n_tiles, job->n_in_frames, 2 * PRODUCTS * n);
 }
 
 /* Products of each matrix and each frame of outputs: rows are tiles, k its kt frames of inputs. */
@@ -196,8 +209,7 @@ static enum vs_status launch_output(const struct job *job, size_t first_tile, si
     vs_launch_size(&launch, job->n_out_frames);
     double n = (double)n_tiles * (double)job->n_out_frames * (double)n_out;
     vs_launch_bytes(&launch, 4 * n * (PRODUCTS + OUT * OUT * (conv->residual.buffer ? 2.0 : 1.0)));
-    return vs_launch_run(&launch, 3,
-                         (size_t[]){job->width > 1 ? 1 : n_out, n_tiles, job->n_out_frames}, NULL,
+    return run_transform(&launch, job, n_out, n_tiles, job->n_out_frames,
                          (2 * IN * OUT + 2 * OUT * OUT + 2 * OUT * OUT) * n);
 }
 

@@ -10,7 +10,7 @@
  *                    row by row from first_tile on; the first row of tiles holds one row of outputs
  *                    where odd is 1.
  * Work split         A work-item takes every global size(0)th group of VS_WIDTH channels of a tile
- *                    and a frame; global size {channels or 1, tiles, frames}.
+ *                    and a frame; global size {any, at least tiles, frames}.
  * Numerics           EXACT: sums along columns, then along rows, in the order written; v below
  *                    2^-119 is 0, so that no product is denormal.
  * Parameters         VS_WIDTH 1 (GPUs) or 8 (CPUs with vectors); default 8.
@@ -70,6 +70,8 @@ __kernel void winograd_input(__global float *v, __global const float *x, ulong x
                              int tiles_across, ulong first_tile, ulong n_tiles, ulong n_frames)
 {
     ulong tile = get_global_id(1), frame = get_global_id(2), number = first_tile + tile;
+    if (tile >= n_tiles)
+        return;
     int row = (int)(number / tiles_across) * OUT - odd - pad_top;
     int column = (int)(number % tiles_across) * OUT - pad_left;
     int doubled = (flags & VS_DOUBLED) != 0;
@@ -117,6 +119,8 @@ __kernel void winograd_output(__global float *out, ulong out_offset, __global co
                               ulong first_tile, ulong n_tiles, ulong n_frames)
 {
     ulong tile = get_global_id(1), frame = get_global_id(2), number = first_tile + tile;
+    if (tile >= n_tiles)
+        return;
     int row = (int)(number / tiles_across) * OUT - odd;
     int column = (int)(number % tiles_across) * OUT;
     int n_halves = flags & VS_SPLIT ? 2 : 1, n_channels = n_out / n_halves;
