@@ -4,7 +4,7 @@ EXTRA_DIST += tools/embed.awk tools/packages.sh
 dist_noinst_SCRIPTS += tools/quickstart.sh tools/test.sh tools/runtimes.sh
 
 # Speed beside PyTorch, OpenBLAS and CLBlast: docs/performance.md
-EXTRA_DIST += tools/bench_peer_workers.py docs/performance.md
+EXTRA_DIST += tools/bench_peer_workers.py docs/performance.md docs/quality.md
 dist_noinst_SCRIPTS += tools/bench_peers.py
 
 # Real sizes without the releases' files, what a run takes of memory, and docs/quality.md.
