@@ -47,7 +47,8 @@ void vs_launch_bytes(struct vs_launch *launch, double n_bytes);
 /* Starts the kernel over `global` items in groups of `local` (NULL: the driver's choice; then
  * global may be any size, else it must be a multiple). flops: arithmetic operations of the whole
  * launch, for the split and for profiles; those of the formula, but where an algorithm saves some
- * (vs_profile_save()). Where one operation takes several launches, it is their sum. Nothing is started when a size is 0. */
+ * (vs_profile_save()). Where one operation takes several launches, it is their sum. Nothing is
+ * started when a size is 0. */
 VS_CHECK enum vs_status vs_launch_run(struct vs_launch *launch, unsigned n_dims,
                                       const size_t *global, const size_t *local, double flops);
 

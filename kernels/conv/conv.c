@@ -28,9 +28,12 @@ struct variant {
 };
 
 static const struct variant variants[] = {
-    {"plain", "conv_plain", 6, 24, 0},    {"tile 6", "conv_tile", 6, 24, 0},
-    {"group 64", "conv_group", 4, 0, 16}, {"group 32", "conv_group", 2, 0, 8},
-    {"items 4x8", "conv_items", 8, 0, 0}, {"winograd", NULL, 0, 0, 0},
+    {"plain", "conv_plain", 6, 24, 0},
+    {"tile 6", "conv_tile", 6, 24, 0},
+    {"group 64", "conv_group", 4, 0, 16},
+    {"group 32", "conv_group", 2, 0, 8},
+    {"items 4x8", "conv_items", 8, 0, 0},
+    {"winograd", NULL, 0, 0, 0},
 };
 enum { PLAIN, TILE_6, GROUP_64, GROUP_32, ITEMS_4X8, WINOGRAD, N_VARIANTS };
 
@@ -145,17 +148,6 @@ static void pack_panel(float *packed, const float *row, size_t o, size_t lanes,
             to[(tap * weight->n_in + c) * lanes] = row[c * n_taps + tap];
 }
 
-/* The same into the 16 matrices of winograd.h. */
-static void pack_winograd(float *packed, const float *row, size_t o,
-                          const struct vs_conv_weight *weight)
-{
-    size_t kt = weight->kernel[0], n_k = kt * weight->n_in;
-    for (size_t t = 0; t < kt; t++)
-        for (size_t c = 0; c < weight->n_in; c++)
-            vs_winograd_kernel(packed + o * n_k + t * weight->n_in + c, weight->n_out * n_k,
-                               row + (c * kt + t) * 9);
-}
-
 enum vs_status vs_conv_weight_create(struct vs_conv_weight *weight, struct vs_context *context,
                                      const void *data, enum vs_dtype dtype, size_t n_out,
                                      size_t n_in, const size_t kernel[3], size_t stride)
@@ -195,7 +187,7 @@ enum vs_status vs_conv_weight_create(struct vs_conv_weight *weight, struct vs_co
     for (size_t o = 0; o < n_out && !vs_context_is_hollow(context); o++) {
         vs_dtype_widen(row, (const char *)data + o * n_k * info->n_bytes, dtype, n_k);
         if (winograd)
-            pack_winograd(packed, row, o, weight);
+            vs_winograd_pack(packed, row, o, weight);
         else
             pack_panel(packed, row, o, lanes, weight, n_taps);
     }

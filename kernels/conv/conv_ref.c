@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "kernels/common/reduce.h"
+#include "kernels/common/vmath_host.h"
 #include "kernels/conv/winograd.h"
 
 /* Input value of channel c, zero outside the frame and before the first frame. frame counts the
@@ -49,60 +50,78 @@ static float output(const float *x, const float *weight, const float *past,
     return total + chain;
 }
 
-/* A tile's inputs, as vs_winograd_output() asks for them. */
-struct tile {
-    const float *x, *past;
-    const struct vs_conv *conv;
-    size_t frame;          /* of the output */
-    ptrdiff_t row, column; /* of the first input */
-};
+/* ---- Winograd's algorithm, see conv.h ----------------------------------------------------- */
 
-static float tile_input(const void *user, size_t k, size_t row, size_t column)
+enum { TILE = VS_WINOGRAD_IN };
+
+/* Row i of B' takes input first[i] and adds or subtracts second[i]. */
+static const size_t first[TILE] = {0, 1, 2, 1}, second[TILE] = {2, 2, 1, 3};
+
+static float pair(size_t i, float a, float b)
 {
-    const struct tile *tile = user;
-    const struct vs_conv *conv = tile->conv;
-    size_t n_in = conv->weight->n_in;
-    return input(tile->x, tile->past, conv, tile->frame * conv->stride_time + k / n_in,
-                 tile->row + (ptrdiff_t)row, tile->column + (ptrdiff_t)column, k % n_in);
+    return i == 1 ? a + b : a - b;
 }
 
+/* Row r of A' adds what lies at r, r + 1, r + 2, or subtracts. */
+static float three(size_t r, const float *a)
+{
+    return r ? a[1] - a[2] - a[3] : a[0] + a[1] + a[2];
+}
+
+/* Only the 3x3 of the 4x4 products that the output depends on are made. u: of channel o. */
 static float winograd_output(const float *x, const float *u, const float *past,
-                             const struct vs_conv *conv, size_t frame, size_t row, size_t column,
-                             size_t o)
+                             const struct vs_conv *conv, size_t frame, size_t row, size_t column)
 {
-    size_t n_k = conv->weight->kernel[0] * conv->weight->n_in;
-    size_t in_tile = (conv->first_row + row) % 2;
-    const struct tile tile = {x,
-                              past,
-                              conv,
-                              frame,
-                              (ptrdiff_t)row - (ptrdiff_t)in_tile - (ptrdiff_t)conv->pad_top,
-                              (ptrdiff_t)(column - column % 2) - (ptrdiff_t)conv->pad_left};
-    return vs_winograd_output(u + o * n_k, conv->weight->n_out * n_k, n_k, in_tile, column % 2,
-                              tile_input, &tile);
+    size_t n_in = conv->weight->n_in, n_k = conv->weight->kernel[0] * n_in;
+    size_t r = (conv->first_row + row) % 2, s = column % 2;
+    ptrdiff_t top = (ptrdiff_t)(row - conv->pad_top) - (ptrdiff_t)r;
+    ptrdiff_t left = (ptrdiff_t)(column - conv->pad_left) - (ptrdiff_t)s;
+    float m[TILE] = {0}, sums[TILE] = {0};
+    for (size_t i = r; i < r + 3; i++) {
+        for (size_t j = s; j < s + 3; j++) {
+            float total = 0, chain = 0;
+            for (size_t k = 0; k < n_k; k++) {
+                size_t at = frame * conv->stride_time + k / n_in, c = k % n_in;
+                float t[2];
+                for (int n = 0; n < 2; n++) {
+                    ptrdiff_t y = top + (ptrdiff_t)(n ? second[i] : first[i]);
+                    t[n] = pair(j, input(x, past, conv, at, y, left + (ptrdiff_t)first[j], c),
+                                input(x, past, conv, at, y, left + (ptrdiff_t)second[j], c));
+                }
+                float w = u[(TILE * i + j) * conv->weight->n_out * n_k + k];
+                chain = __builtin_fmaf(vm_cut(pair(i, t[0], t[1])), w, chain);
+                if ((k + 1) % VS_DOT_BLOCK == 0) {
+                    total = total + chain;
+                    chain = 0;
+                }
+            }
+            m[j] = total + chain;
+        }
+        sums[i] = three(s, m);
+    }
+    return three(r, sums);
 }
 
-/* All transformed kernels [16][out, kt in]; aborts without memory: this is for tests. */
+/* All transformed kernels; aborts without memory: this is for tests. */
 static float *winograd_kernels(const float *weight, const struct vs_conv_weight *sizes)
 {
-    size_t kt = sizes->kernel[0], n_in = sizes->n_in, n_k = kt * n_in;
+    size_t n_k = sizes->kernel[0] * sizes->n_in;
     float *u = malloc(VS_WINOGRAD_PRODUCTS * sizes->n_out * n_k * sizeof *u);
     if (!u)
         abort();
     for (size_t o = 0; o < sizes->n_out; o++)
-        for (size_t c = 0; c < n_in; c++)
-            for (size_t t = 0; t < kt; t++)
-                vs_winograd_kernel(u + o * n_k + t * n_in + c, sizes->n_out * n_k,
-                                   weight + ((o * n_in + c) * kt + t) * 9);
+        vs_winograd_pack(u, weight + o * n_k * 9, o, sizes);
     return u;
 }
+
+/* ---- Both --------------------------------------------------------------------------------- */
 
 void vs_conv_ref(float *out, const float *x, const float *weight, const float *bias,
                  const float *past, const float *residual, const struct vs_conv *conv)
 {
     size_t n_out = conv->weight->n_out, n_frames = vs_conv_out_frames(conv);
     size_t frames_each = conv->split_frames ? 2 : 1, n_channels = n_out / frames_each;
-    size_t place = 0;
+    size_t place = 0, n_k = conv->weight->kernel[0] * conv->weight->n_in;
     float *u = vs_conv_is_winograd(conv->weight) ? winograd_kernels(weight, conv->weight) : NULL;
     for (size_t f = 0; f < n_frames; f++)
         for (size_t row = 0; row < conv->out_height; row++)
@@ -110,7 +129,7 @@ void vs_conv_ref(float *out, const float *x, const float *weight, const float *b
                 for (size_t c = 0; c < n_channels; c++, place++) {
                     size_t o = f % frames_each * n_channels + c;
                     size_t frame = f / frames_each;
-                    float y = u ? winograd_output(x, u, past, conv, frame, row, column, o)
+                    float y = u ? winograd_output(x, u + o * n_k, past, conv, frame, row, column)
                                 : output(x, weight, past, conv, frame, row, column, o);
                     if (bias)
                         y = y + bias[o];

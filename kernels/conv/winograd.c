@@ -8,7 +8,6 @@
 #include "cl/launch.h"
 #include "cl/profile.h"
 #include "cl/scratch.h"
-#include "kernels/common/reduce.h"
 #include "kernels/common/vmath_host.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/sources.h"
@@ -22,9 +21,11 @@ enum { CPU_BAND_BYTES = 16 << 20, GPU_BAND_BYTES = 256 << 20, GPU_MEMORY_PART = 
 /* Channels of a vector on CPUs, and room behind the products for one that passes the last. */
 enum { VECTOR = 8, SLACK_BYTES = VECTOR * sizeof(float) };
 
-/* ---- Kernel and oracle -------------------------------------------------------------------- */
+/* ---- Kernels ------------------------------------------------------------------------------ */
 
-void vs_winograd_kernel(float *u, size_t u_stride, const float g[9])
+/* u = G g G', G = [1 0 0; 1/2 1/2 1/2; 1/2 -1/2 1/2; 0 0 1]: u[p * u_stride] from g[3 row + column].
+ * Columns come first. */
+static void transform(float *u, size_t u_stride, const float g[9])
 {
     double t[3][IN];
     for (int i = 0; i < 3; i++) {
@@ -42,46 +43,13 @@ void vs_winograd_kernel(float *u, size_t u_stride, const float g[9])
     }
 }
 
-/* Row i of B' takes input first[i] and adds or subtracts second[i]. */
-static const size_t first[IN] = {0, 1, 2, 1}, second[IN] = {2, 2, 1, 3};
-
-static float pair(size_t i, float a, float b)
+void vs_winograd_pack(float *u, const float *row, size_t o, const struct vs_conv_weight *weight)
 {
-    return i == 1 ? a + b : a - b;
-}
-
-/* Row r of A' adds what lies at r, r + 1, r + 2, or subtracts. */
-static float three(size_t r, const float *a, size_t stride)
-{
-    return r ? a[stride] - a[2 * stride] - a[3 * stride] : a[0] + a[stride] + a[2 * stride];
-}
-
-float vs_winograd_output(const float *u, size_t u_stride, size_t n_k, size_t row, size_t column,
-                         float (*input)(const void *user, size_t k, size_t row, size_t column),
-                         const void *user)
-{
-    float m[IN][IN] = {{0}}, sums[IN];
-    for (size_t i = row; i < row + 3; i++) {
-        for (size_t j = column; j < column + 3; j++) {
-            float total = 0, chain = 0;
-            for (size_t k = 0; k < n_k; k++) {
-                float t[2];
-                for (int n = 0; n < 2; n++) {
-                    size_t from = n ? second[i] : first[i];
-                    t[n] = pair(j, input(user, k, from, first[j]), input(user, k, from, second[j]));
-                }
-                chain = __builtin_fmaf(vm_cut(pair(i, t[0], t[1])), u[(IN * i + j) * u_stride + k],
-                                       chain);
-                if ((k + 1) % VS_DOT_BLOCK == 0) {
-                    total = total + chain;
-                    chain = 0;
-                }
-            }
-            m[i][j] = total + chain;
-        }
-        sums[i] = three(column, m[i], 1);
-    }
-    return three(row, sums, 1);
+    size_t kt = weight->kernel[0], n_k = kt * weight->n_in;
+    for (size_t t = 0; t < kt; t++)
+        for (size_t c = 0; c < weight->n_in; c++)
+            transform(u + o * n_k + t * weight->n_in + c, weight->n_out * n_k,
+                      row + (c * kt + t) * 9);
 }
 
 /* ---- Running ------------------------------------------------------------------------------ */
