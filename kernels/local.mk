@@ -33,6 +33,7 @@ kernels_libkernels_la_SOURCES += \
 kernel_files += kernels/gemm/gemm.cl kernels/gemm/gemm_group.cl kernels/gemm/gemm_items.cl \
 	kernels/gemm/gemm_epilogue.cl
 kernel_headers += kernels/gemm/epilogue.clh
+kernel_headers += kernels/gemm/rows.clh
 
 # attention: self-attention over the ring cache, cross-attention, text encoder, VAE
 kernels_libkernels_la_SOURCES += \
@@ -96,7 +97,8 @@ CLEANFILES += kernels/sources.c kernels/sources.h
 EXTRA_DIST += $(kernel_files) kernels/common/cell.clh kernels/common/reduce.clh \
 	kernels/common/reduce_group.clh kernels/common/prefetch.clh \
 	kernels/common/registers.clh kernels/rope/rope.clh \
-	kernels/convert/widen.clh kernels/gemm/epilogue.clh kernels/conv/conv.clh kernels/NUMERICS.md
+	kernels/convert/widen.clh kernels/gemm/epilogue.clh kernels/gemm/rows.clh \
+	kernels/conv/conv.clh kernels/NUMERICS.md
 
 kernels/sources.c: $(kernel_files) $(kernel_headers) tools/embed.awk
 	$(AM_V_GEN)$(MKDIR_P) kernels && $(AWK) -f $(top_srcdir)/tools/embed.awk -v mode=source \

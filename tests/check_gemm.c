@@ -47,8 +47,8 @@ struct problem {
     size_t rows_per_gate;
 };
 
-/* What a variant with a bound may be off, element by element: 2^-16 of the sum of the products' magnitudes,
- * as far as the epilogue passes it on, and 2^-20 of the result. */
+/* What a variant with a bound may be off, element by element: 2^-16 of the sum of the products'
+ * magnitudes, as far as the epilogue passes it on, and 2^-20 of the result. */
 static float *tolerances(const struct problem *p, const struct vs_linear_ref *ref, const float *x,
                          const float *want)
 {
@@ -176,6 +176,64 @@ static void compare(const struct problem *p)
     free(matrix), free(x), free(bias), free(wide), free(residual), free(gate), free(want);
     free(tolerance);
 }
+
+/* Products at once, of rows in groups, are as one by one, whatever is between their inputs and
+ * outputs: nothing there is read or written. Rows of a group share all but `stride` of their
+ * inputs. */
+START_TEST(batches_and_groups)
+{
+    static const struct {
+        size_t n, groups, rows, columns, k, stride;
+    } sizes[] = {
+        {1, 5, 1, 3, 7, 7},    {3, 7, 3, 37, 270, 90}, {16, 3, 2, 16, 96, 48},
+        {2, 65, 4, 33, 16, 8}, {1, 2, 130, 5, 9, 11},  {4, 1, 19, 70, 12, 12},
+    };
+    size_t n = sizes[_i].n, m = sizes[_i].groups * sizes[_i].rows, columns = sizes[_i].columns;
+    size_t k = sizes[_i].k, stride = sizes[_i].stride, n_rows = sizes[_i].rows;
+    if (!check_affordable((double)n * (double)m * (double)columns * (double)k))
+        return;
+    size_t group = (n_rows - 1) * stride + k, x_group = group + GAP;
+    size_t x_batch = sizes[_i].groups * x_group + 5, out_batch = m * columns + 9;
+    size_t n_x = n * x_batch - 5 - GAP;
+    float *weights = check_floats(n * columns * k, 1), *x = check_nans(n_x);
+    float *want = check_nans((n - 1) * out_batch + m * columns), *rows = check_nans(m * k);
+    for (size_t i = 0; i < n; i++) {
+        for (size_t g = 0; g < sizes[_i].groups; g++) {
+            float *values = check_floats(group, 1), *to = x + i * x_batch + g * x_group;
+            memcpy(to, values, group * sizeof *x);
+            for (size_t row = 0; row < n_rows; row++)
+                memcpy(rows + (g * n_rows + row) * k, to + row * stride, k * sizeof *x);
+            free(values);
+        }
+        vs_linear_ref(want + i * out_batch, rows, m,
+                      &(struct vs_linear_ref){.weight = weights + i * columns * k,
+                                              .n_columns = k,
+                                              .n_outputs = columns});
+    }
+    struct vs_weight all, first;
+    check_ok(vs_weight_create(&all, check_context, weights, VS_F32, n * columns, k));
+    first = all;
+    first.n_rows = columns;
+    struct check_buffer dx = check_upload(x, n_x);
+    const struct vs_linear linear = {.weight = &first,
+                                     .batch = {n, x_batch, out_batch},
+                                     .x_stride = stride,
+                                     .x_rows = n_rows,
+                                     .x_group = x_group};
+    for (size_t variant = 0; vs_linear_variant_name(variant); variant++) {
+        if (!vs_linear_variant_usable(check_context, variant, &linear))
+            continue;
+        struct check_buffer out = check_upload(NULL, (n - 1) * out_batch + m * columns);
+        check_ok(vs_linear_run_variant(check_context, variant, out.span, dx.span, m, &linear));
+        check_bits(&out, want, "%s, %zu times [%zu, %zu] x [%zu, %zu]",
+                   vs_linear_variant_name(variant), n, m, k, columns, k);
+        check_free(&out);
+    }
+    check_free(&dx);
+    vs_weight_free(&all);
+    free(weights), free(x), free(want), free(rows);
+}
+END_TEST
 
 /* 1, primes, both sides of tile edges (16, 32, 64), of slices and blocks in k, of sweeps of 252. */
 START_TEST(odd_sizes)
@@ -331,11 +389,35 @@ START_TEST(bad_arguments_are_refused)
     ck_assert_int_eq(vs_linear_run(check_context, out, none, 4, &good), VS_ERROR_RUNTIME);
     ck_assert_int_eq(vs_linear_run(check_context, out, x, SIZE_MAX / 2, &good), VS_ERROR_RUNTIME);
     struct vs_linear bad = good;
-    bad.x_stride = good.weight->n_columns - 1;
-    ck_assert_int_eq(vs_linear_run(check_context, out, x, 4, &bad), VS_ERROR_RUNTIME);
     bad.x_stride = good.weight->n_columns + 1; /* past the end of x */
     ck_assert_int_eq(vs_linear_run(check_context, out, x, 4, &bad), VS_ERROR_RUNTIME);
     bad.x_stride = SIZE_MAX / 2;
+    ck_assert_int_eq(vs_linear_run(check_context, out, x, 4, &bad), VS_ERROR_RUNTIME);
+    bad = good;
+    bad.x_rows = 2, bad.x_group = 16;
+    check_ok(vs_linear_run(check_context, out, x, 4, &bad));
+    bad.x_group = 17; /* past the end of x */
+    ck_assert_int_eq(vs_linear_run(check_context, out, x, 4, &bad), VS_ERROR_RUNTIME);
+    bad.x_rows = 3; /* not whole groups */
+    ck_assert_int_eq(vs_linear_run(check_context, out, x, 4, &bad), VS_ERROR_RUNTIME);
+    bad = good;
+    bad.batch = (struct vs_linear_batch){2, 0, 16}; /* past the end of the weight */
+    ck_assert_int_eq(vs_linear_run(check_context, out, x, 4, &bad), VS_ERROR_RUNTIME);
+    struct vs_weight half = weight;
+    half.n_rows = 2;
+    bad.weight = &half;
+    bad.batch.out_stride = 8;
+    check_ok(vs_linear_run(check_context, out, x, 4, &bad));
+    bad.batch.out_stride = 7; /* outputs overlap */
+    ck_assert_int_eq(vs_linear_run(check_context, out, x, 4, &bad), VS_ERROR_RUNTIME);
+    bad.batch.out_stride = 57; /* past the end of the output, of the input */
+    ck_assert_int_eq(vs_linear_run(check_context, out, x, 4, &bad), VS_ERROR_RUNTIME);
+    bad.batch = (struct vs_linear_batch){2, 1, 8};
+    ck_assert_int_eq(vs_linear_run(check_context, out, x, 4, &bad), VS_ERROR_RUNTIME);
+    bad.batch = (struct vs_linear_batch){SIZE_MAX, 0, 8};
+    ck_assert_int_eq(vs_linear_run(check_context, out, x, 4, &bad), VS_ERROR_RUNTIME);
+    bad.batch = (struct vs_linear_batch){2, 0, 8};
+    bad.epilogue = VS_EPILOGUE_GELU;
     ck_assert_int_eq(vs_linear_run(check_context, out, x, 4, &bad), VS_ERROR_RUNTIME);
     bad = good;
     bad.bias = vs_span_of(small);
@@ -355,6 +437,7 @@ END_TEST
 static void add_tests(TCase *tests)
 {
     tcase_add_loop_test(tests, odd_sizes, VS_F32, VS_Q4_K + 1);
+    tcase_add_loop_test(tests, batches_and_groups, 0, 6);
     tcase_add_test(tests, random_sizes);
     tcase_add_test(tests, epilogues);
     tcase_add_loop_test(tests, fast_variants_are_near, 0, 4);

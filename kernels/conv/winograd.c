@@ -23,8 +23,8 @@ enum { VECTOR = 8, SLACK_BYTES = VECTOR * sizeof(float) };
 
 /* ---- Kernels ------------------------------------------------------------------------------ */
 
-/* u = G g G', G = [1 0 0; 1/2 1/2 1/2; 1/2 -1/2 1/2; 0 0 1]: u[p * u_stride] from g[3 row + column].
- * Columns come first. */
+/* u = G g G', G = [1 0 0; 1/2 1/2 1/2; 1/2 -1/2 1/2; 0 0 1]: u[p * u_stride] from
+ * g[3 row + column]. Columns come first. */
 static void transform(float *u, size_t u_stride, const float g[9])
 {
     double t[3][IN];
@@ -131,28 +131,24 @@ static enum vs_status launch_input(const struct job *job, size_t first_tile, siz
     return run_transform(&launch, job, n_in, n_tiles, job->n_in_frames, 2 * PRODUCTS * n);
 }
 
-/* Products of each matrix and each frame of outputs: rows are tiles, k its kt frames of inputs. */
+/* Products of all matrices: rows are the frames of outputs of each tile, k their kt frames of
+ * inputs. */
 static enum vs_status multiply(const struct job *job, size_t n_tiles)
 {
-    enum vs_status status = VS_OK;
     const struct vs_conv *conv = job->conv;
     size_t n_in = conv->weight->n_in, n_out = conv->weight->n_out;
-    struct vs_weight matrix = {.buffer = conv->weight->buffer,
-                               .dtype = VS_F32,
-                               .n_rows = n_out,
-                               .n_columns = conv->weight->kernel[0] * n_in};
-    const struct vs_linear linear = {.weight = &matrix, .x_stride = job->n_in_frames * n_in};
-    for (size_t p = 0; p < PRODUCTS; p++) {
-        matrix.offset_bytes = p * n_out * matrix.n_columns * sizeof(float);
-        for (size_t f = 0; f < job->n_out_frames; f++) {
-            size_t from = (p * n_tiles * job->n_in_frames + f * conv->stride_time) * n_in;
-            size_t to = (p * job->n_out_frames + f) * n_tiles * n_out;
-            VS_TRY(vs_linear_run(job->context, vs_span_at(job->sums, to),
-                                 vs_span_at(job->tiles, from), n_tiles, &linear));
-        }
-    }
-fail:
-    return status;
+    size_t n_rows = n_tiles * job->n_out_frames, tile = job->n_in_frames * n_in;
+    const struct vs_weight first = {.buffer = conv->weight->buffer,
+                                    .dtype = VS_F32,
+                                    .n_rows = n_out,
+                                    .n_columns = conv->weight->kernel[0] * n_in};
+    const struct vs_linear linear = {.weight = &first,
+                                     .batch = {PRODUCTS, n_tiles * tile, n_rows * n_out},
+                                     .x_stride = conv->stride_time * n_in,
+                                     .x_rows = job->n_out_frames,
+                                     .x_group = tile};
+    return vs_linear_run(job->context, vs_span_of(job->sums), vs_span_of(job->tiles), n_rows,
+                         &linear);
 }
 
 static enum vs_status launch_output(const struct job *job, size_t first_tile, size_t n_tiles)

@@ -6,7 +6,7 @@
  *                    y = A' m A of the 4x4 products m, A' = [1 1 1 0; 0 1 -1 -1]; then the bias,
  *                    then residual + y.
  * Shapes and layout  x, past, residual and out as in conv.cl; v [16, tiles, frames, n_in] with the
- *                    frames of history first; m [16, out frames, tiles, n_out]. Tiles are counted
+ *                    frames of history first; m [16, tiles, out frames, n_out]. Tiles are counted
  *                    row by row from first_tile on; the first row of tiles holds one row of outputs
  *                    where odd is 1.
  * Work split         A work-item takes every global size(0)th group of VS_WIDTH channels of a tile
@@ -129,7 +129,7 @@ __kernel void winograd_output(__global float *out, ulong out_offset, __global co
     out += out_offset;
     bias += bias_offset;
     residual += residual_offset;
-    m += (frame * n_tiles + tile) * n_out;
+    m += (tile * n_frames + frame) * n_out;
 
     for (int group = (int)get_global_id(0); group < n_halves * n_groups;
          group += (int)get_global_size(0)) {
@@ -155,7 +155,8 @@ __kernel void winograd_output(__global float *out, ulong out_offset, __global co
             for (int i = 0; i < OUT; i++) {
                 if (row + i < 0 || row + i >= out_height || column + j >= out_width)
                     continue;
-                ulong place = (frame_at + (ulong)(row + i) * out_width + column + j) * n_channels + c;
+                ulong pixel = frame_at + (ulong)(row + i) * out_width + column + j;
+                ulong place = pixel * n_channels + c;
                 if (flags & VS_HAS_BIAS)
                     y[i] = y[i] + load_part(bias + o, count);
                 if (flags & VS_HAS_RESIDUAL)

@@ -11,8 +11,8 @@
 #include "kernels/sources.h"
 
 /* What a variant computes per work-item: 16 * `vectors` columns of at most `sweep` rows, in
- * register tiles of `rows`; the cooperative ones per group: 64 columns of 16 * `rows`; the
- * independent one 4 columns of `rows`. */
+ * register tiles of `rows`; the cooperative ones per group: 64 * `vectors` columns of 16 * `rows`;
+ * the independent one 4 columns of `rows`. */
 struct variant {
     const char *name;
     double bound; /* see variant.h; 0: exact */
@@ -46,22 +46,45 @@ static size_t sweep_rows(const struct vs_context *context, const struct variant 
     return rows < variant->sweep ? rows : variant->sweep;
 }
 
+/* Moves span to the last of n parts that begin `stride` floats apart. */
+static enum vs_status move_to_last(struct vs_span *span, size_t n, size_t stride, const char *what)
+{
+    enum vs_status status = VS_OK;
+    VS_TRY(vs_span_check(*span, n - 1, stride, what));
+    span->offset += (n - 1) * stride;
+fail:
+    return status;
+}
+
 static enum vs_status check(struct vs_span out, struct vs_span x, size_t n_rows,
                             const struct vs_linear *linear)
 {
     enum vs_status status = VS_OK;
     const struct vs_weight *weight = linear->weight;
     enum vs_epilogue epilogue = linear->epilogue;
-    VS_TRY(vs_span_check(out, n_rows, weight->n_rows, "gemm: output"));
-    if (linear->x_stride && linear->x_stride < weight->n_columns)
-        return vs_fail(VS_ERROR_RUNTIME, "gemm: rows of the input, %zu apart, overlap",
-                       linear->x_stride);
-    if (n_rows) {
-        struct vs_span last = x;
-        VS_TRY(vs_span_check(x, n_rows - 1, vs_linear_stride(linear), "gemm: input"));
-        last.offset += (n_rows - 1) * vs_linear_stride(linear);
-        VS_TRY(vs_span_check(last, 1, weight->n_columns, "gemm: last row of the input"));
+    size_t n_batches = vs_linear_n_batches(linear), n_in_group = n_rows;
+    if (n_batches > 1) {
+        struct vs_span matrices = {weight->buffer, weight->offset_bytes};
+        if (linear->bias.buffer || epilogue != VS_EPILOGUE_NONE)
+            return vs_fail(VS_ERROR_RUNTIME, "gemm: batches have neither bias nor epilogue");
+        if (linear->batch.out_stride / weight->n_rows < n_rows)
+            return vs_fail(VS_ERROR_RUNTIME, "gemm: outputs of batches, %zu apart, overlap",
+                           linear->batch.out_stride);
+        VS_TRY(vs_span_check_cells(matrices, n_batches, vs_weight_bytes(weight), 1,
+                                   "gemm: matrices of batches"));
+        VS_TRY(move_to_last(&out, n_batches, linear->batch.out_stride, "gemm: outputs of batches"));
+        VS_TRY(move_to_last(&x, n_batches, linear->batch.x_stride, "gemm: inputs of batches"));
     }
+    VS_TRY(vs_span_check(out, n_rows, weight->n_rows, "gemm: output"));
+    if (linear->x_rows && linear->x_rows < n_rows) {
+        if (n_rows % linear->x_rows || n_rows > UINT32_MAX)
+            return vs_fail(VS_ERROR_RUNTIME, "gemm: %zu rows are not whole groups of %zu", n_rows,
+                           linear->x_rows);
+        VS_TRY(move_to_last(&x, n_rows / linear->x_rows, linear->x_group, "gemm: groups"));
+        n_in_group = linear->x_rows;
+    }
+    VS_TRY(move_to_last(&x, n_in_group, vs_linear_stride(linear), "gemm: input"));
+    VS_TRY(vs_span_check(x, 1, weight->n_columns, "gemm: last row of the input"));
     if (linear->bias.buffer)
         VS_TRY(vs_span_check(linear->bias, 1, weight->n_rows, "gemm: bias"));
     if (epilogue == VS_EPILOGUE_RESIDUAL || epilogue == VS_EPILOGUE_GATED ||
@@ -78,12 +101,10 @@ fail:
 static double linear_bytes(size_t n_rows, const struct vs_linear *linear)
 {
     const struct vs_weight *weight = linear->weight;
-    const struct vs_dtype_info *info = vs_dtype_info(weight->dtype);
     double x = (double)n_rows * (double)weight->n_columns;
     double out = (double)n_rows * (double)weight->n_rows;
-    double weights = (double)weight->n_rows * (double)weight->n_columns;
-    return 4 * (x + out + (linear->residual.buffer ? out : 0)) +
-           weights * (double)info->n_bytes / (double)info->n_elements;
+    return (double)vs_linear_n_batches(linear) *
+           (4 * (x + out + (linear->residual.buffer ? out : 0)) + (double)vs_weight_bytes(weight));
 }
 
 /* ---- Running ------------------------------------------------------------------------------ */
@@ -106,13 +127,30 @@ static void set_arguments(struct vs_launch *launch, struct vs_span out, struct v
     vs_launch_size(launch, weight->n_rows);
     vs_launch_size(launch, weight->n_columns);
     vs_launch_size(launch, vs_linear_stride(linear));
+    vs_launch_size(launch, linear->x_rows);
+    vs_launch_size(launch, linear->x_group);
+    vs_launch_size(launch, linear->batch.x_stride);
+    vs_launch_size(launch, linear->batch.out_stride);
     vs_launch_bytes(launch, linear_bytes(n_rows, linear));
 }
 
 static double linear_flops(size_t n_rows, const struct vs_linear *linear)
 {
-    return 2.0 * (double)n_rows * (double)linear->weight->n_rows *
-           (double)linear->weight->n_columns;
+    return 2.0 * (double)vs_linear_n_batches(linear) * (double)n_rows *
+           (double)linear->weight->n_rows * (double)linear->weight->n_columns;
+}
+
+/* global and local in two dimensions, which a batch's products stand behind. Without them the
+ * second is the last, along which a launch may be split. */
+static enum vs_status launch_batch(struct vs_launch *launch, const size_t global[2],
+                                   const size_t *local, size_t n_rows,
+                                   const struct vs_linear *linear)
+{
+    size_t n_batches = vs_linear_n_batches(linear);
+    const size_t all[3] = {global[0], global[1], n_batches};
+    const size_t group[3] = {local ? local[0] : 0, local ? local[1] : 0, 1};
+    return vs_launch_run(launch, n_batches > 1 ? 3 : 2, all, local ? group : NULL,
+                         linear_flops(n_rows, linear));
 }
 
 /* Plain and tiles: the same file, sweeps of one row or of many. */
@@ -125,7 +163,7 @@ static enum vs_status run_rows(const struct variant *variant, struct vs_context 
     size_t global[2] = {linear->weight->n_rows, n_rows}, local[2] = {1, 1}, sweep = 1;
     if (!plain) {
         global[0] = ceil_div(global[0], variant->vectors * PANEL_VECTOR);
-        sweep = sweep_rows(context, variant, n_rows, global[0]);
+        sweep = sweep_rows(context, variant, n_rows, global[0] * vs_linear_n_batches(linear));
         global[1] = ceil_div(n_rows, sweep);
     }
     vs_launch_begin(&launch, context, &vs_source_gemm, plain ? "linear_plain" : "linear_tile",
@@ -135,7 +173,7 @@ static enum vs_status run_rows(const struct variant *variant, struct vs_context 
                     variant->rows, variant->sweep);
     set_arguments(&launch, out, x, n_rows, linear);
     vs_launch_size(&launch, sweep);
-    return vs_launch_run(&launch, 2, global, plain ? NULL : local, linear_flops(n_rows, linear));
+    return launch_batch(&launch, global, plain ? NULL : local, n_rows, linear);
 }
 
 static enum vs_status run_group(const struct variant *variant, struct vs_context *context,
@@ -144,13 +182,15 @@ static enum vs_status run_group(const struct variant *variant, struct vs_context
 {
     struct vs_launch launch;
     size_t local[2] = {GROUP_ITEMS, 1};
-    size_t global[2] = {GROUP_ITEMS * ceil_div(linear->weight->n_rows, GROUP_COLUMNS),
+    size_t columns = GROUP_COLUMNS * variant->vectors;
+    size_t global[2] = {GROUP_ITEMS * ceil_div(linear->weight->n_rows, columns),
                         ceil_div(n_rows, GROUP_ROWS * variant->rows)};
     vs_launch_begin(&launch, context, &vs_source_gemm_group, "linear_group",
-                    "-DVS_DTYPE=%d -DVS_ACTIVATION=%d -DVS_ROWS=%zu", (int)linear->weight->dtype,
-                    vs_linear_activation(linear), variant->rows);
+                    "-DVS_DTYPE=%d -DVS_ACTIVATION=%d -DVS_ROWS=%zu -DVS_STRIPS=%zu",
+                    (int)linear->weight->dtype, vs_linear_activation(linear), variant->rows,
+                    variant->vectors);
     set_arguments(&launch, out, x, n_rows, linear);
-    return vs_launch_run(&launch, 2, global, local, linear_flops(n_rows, linear));
+    return launch_batch(&launch, global, local, n_rows, linear);
 }
 
 static enum vs_status run_items(const struct variant *variant, struct vs_context *context,
@@ -165,7 +205,7 @@ static enum vs_status run_items(const struct variant *variant, struct vs_context
                     "-DVS_DTYPE=%d -DVS_ACTIVATION=%d", (int)linear->weight->dtype,
                     vs_linear_activation(linear));
     set_arguments(&launch, out, x, n_rows, linear);
-    return vs_launch_run(&launch, 2, global, local, linear_flops(n_rows, linear));
+    return launch_batch(&launch, global, local, n_rows, linear);
 }
 
 static enum vs_status run_clblast(const struct variant *variant, struct vs_context *context,
@@ -199,7 +239,8 @@ static bool in_groups(const struct vs_context *context, const struct vs_linear *
 static bool with_columns(const struct vs_context *context, const struct vs_linear *linear)
 {
     (void)context;
-    return linear->weight->n_columns > 0;
+    return linear->weight->n_columns > 0 && vs_linear_n_batches(linear) == 1 && !linear->x_rows &&
+           vs_linear_stride(linear) >= linear->weight->n_columns;
 }
 
 /* Exact rows first: a record of exact precision counts them. */
@@ -207,9 +248,10 @@ static const struct variant variants[] = {
     {"plain", 0, everywhere, run_rows, 1, 1, 1},
     {"tile 6x16", 0, in_tiles, run_rows, 1, 6, 252},
     {"tile 12x32", 0, in_tiles, run_rows, 2, 12, 252},
-    {"group 64x64", 0, in_groups, run_group, 0, 4, 0},
-    {"group 32x64", 0, in_groups, run_group, 0, 2, 0},
-    {"group 16x64", 0, in_groups, run_group, 0, 1, 0},
+    {"group 128x128", 0, in_groups, run_group, 2, 8, 0},
+    {"group 64x64", 0, in_groups, run_group, 1, 4, 0},
+    {"group 32x64", 0, in_groups, run_group, 1, 2, 0},
+    {"group 16x64", 0, in_groups, run_group, 1, 1, 0},
     {"items 8x4", 0, everywhere, run_items, 0, 8, 0},
     {"clblast", 0x1p-14, with_columns, run_clblast, 0, 0, 0},
 };
@@ -218,6 +260,7 @@ enum {
     PLAIN,
     TILE_6X16,
     TILE_12X32,
+    GROUP_128X128,
     GROUP_64X64,
     GROUP_32X64,
     GROUP_16X64,
@@ -250,10 +293,18 @@ uint64_t vs_linear_tuning_key(enum vs_dtype dtype, size_t n_rows, size_t n_outpu
     return vs_variant_key(VS_TUNED_LINEAR, (unsigned)dtype, n_rows, n_outputs, n_columns, 1);
 }
 
+static size_t n_groups_of(const struct variant *variant, size_t n_rows,
+                          const struct vs_linear *linear)
+{
+    return vs_linear_n_batches(linear) * ceil_div(n_rows, GROUP_ROWS * variant->rows) *
+           ceil_div(linear->weight->n_rows, GROUP_COLUMNS * variant->vectors);
+}
+
 /* CPUs: register tiles of 24 float16 fit the 32 registers of a device with 512-bit vectors, tiles
  * of 6 the 16 registers of narrower ones; one without vectors of its own gains nothing. GPUs:
- * larger tiles read less, but few of them would leave compute units idle, and in Intel's widest
- * mode, 32 items to a thread, the largest do not fit the registers. */
+ * larger tiles read less, but few of them would leave compute units idle, or compute much past the
+ * last column, and Intel's registers do not hold the largest, nor in its widest mode, 32 items to a
+ * thread, the second. */
 size_t vs_linear_variant_chosen(const struct vs_context *context, size_t n_rows,
                         const struct vs_linear *linear)
 {
@@ -272,9 +323,13 @@ size_t vs_linear_variant_chosen(const struct vs_context *context, size_t n_rows,
         return width >= 16 ? TILE_12X32 : width >= 4 ? TILE_6X16 : PLAIN;
     if (!vs_variant_groups(context, GROUP_ITEMS, GROUP_LOCAL_BYTES))
         return PLAIN;
-    size_t large = strstr(device->vendor, "Intel") ? GROUP_32X64 : GROUP_64X64;
-    size_t n_groups =
-        ceil_div(n_rows, GROUP_ROWS * variants[large].rows) * ceil_div(n_outputs, GROUP_COLUMNS);
+    bool intel = strstr(device->vendor, "Intel") != NULL;
+    size_t large = intel ? GROUP_32X64 : GROUP_64X64;
+    size_t n_across = ceil_div(n_outputs, GROUP_COLUMNS);
+    size_t n_groups = n_groups_of(&variants[large], n_rows, linear);
+    if (!intel && n_across % 2 == 0 &&
+        n_groups_of(&variants[GROUP_128X128], n_rows, linear) >= 2 * device->compute_units)
+        return GROUP_128X128;
     return n_rows > GROUP_ROWS && n_groups >= device->compute_units ? large : GROUP_16X64;
 }
 
@@ -286,9 +341,9 @@ enum vs_status vs_linear_run_variant(struct vs_context *context, size_t index, s
     index = index == VS_CHOSEN ? vs_linear_variant_chosen(context, n_rows, linear) : index;
     if (!vs_linear_variant_usable(context, index, linear))
         return vs_variant_refuse("gemm", vs_linear_variant_name(index));
-    VS_TRY(check(out, x, n_rows, linear));
     if (!n_rows || !linear->weight->n_rows)
         return VS_OK;
+    VS_TRY(check(out, x, n_rows, linear));
     VS_TRY(variants[index].run(&variants[index], context, out, x, n_rows, linear));
 fail:
     return status;

@@ -2,13 +2,15 @@
  *
  * Purpose            Linear layers on weights as they stand in the file.
  * Formula            out[m, n] = epilogue(dot(x[m, :], weight[n, :]) + bias[n])
- * Shapes and layout  x [M, K], rows x_stride apart, weight [N, K] in format VS_DTYPE, bias [N], residual and out
- *                    [M, N], gate [.., N]; all row-major.
- * Work split         linear_plain: a work-item an output, global size {N, M}.
+ * Shapes and layout  x [M, K], rows as in rows.clh, weight [N, K] in format VS_DTYPE, bias [N],
+ *                    residual and out [M, N], gate [.., N]; all row-major. Batches have weight
+ *                    [batches, N, K], x and out x_batch and out_batch apart, and no bias or
+ *                    epilogue.
+ * Work split         linear_plain: a work-item an output, global size {N, M, batches}.
  *                    linear_tile: a work-item makes VS_SWEEP rows of VS_PANEL columns, global
- *                    size {ceil(N / VS_PANEL), ceil(M / n_sweep)}, groups of one. For each block of
- *                    256 in k it widens and transposes the weights once into private memory,
- *                    then sweeps its rows in register tiles of VS_ROWS x VS_PANEL.
+ *                    size {ceil(N / VS_PANEL), ceil(M / n_sweep), batches}, groups of one. For
+ *                    each block of 256 in k it widens and transposes the weights once into private
+ *                    memory, then sweeps its rows in register tiles of VS_ROWS x VS_PANEL.
  * Numerics           EXACT: blocks of 256 in k, one chain of fma in each, added in ascending
  *                    order from +0; then the bias, then the epilogue.
  * Parameters         VS_DTYPE 0..5 as in convert/widen.clh; default 0.
@@ -34,6 +36,7 @@
 #include "common/vmath.h"
 #include "convert/widen.clh"
 #include "gemm/epilogue.clh"
+#include "gemm/rows.clh"
 
 enum { BLOCK = 256, PANEL = 16 * VS_VECTORS }; /* 256: blocks of the contract's dot(K) */
 
@@ -43,11 +46,15 @@ __kernel void linear_plain(__global float *out, ulong out_offset, __global const
                            __global const float *residual, ulong residual_offset,
                            __global const float *gate, ulong gate_offset, ulong rows_per_gate,
                            int epilogue, int has_bias, ulong n_rows, ulong n_outputs,
-                           ulong n_columns, ulong x_stride, ulong n_sweep)
+                           ulong n_columns, ulong x_stride, ulong x_rows, ulong x_group,
+                           ulong x_batch, ulong out_batch, ulong n_sweep)
 {
     ulong n = get_global_id(0), m = get_global_id(1), i = m * n_outputs + n;
-    __global const uchar *w = weight + weight_offset + n * VS_ROW_BYTES(n_columns);
-    x += x_offset + m * x_stride;
+    ulong batch = get_global_id(2);
+    __global const uchar *w =
+        weight + weight_offset + (batch * n_outputs + n) * VS_ROW_BYTES(n_columns);
+    x += x_offset + batch * x_batch + vs_row_place(m, x_stride, x_rows, x_group);
+    out += out_offset + batch * out_batch;
 
     float y = 0.0f;
     for (ulong block = 0; block < n_columns; block += BLOCK) {
@@ -60,7 +67,7 @@ __kernel void linear_plain(__global float *out, ulong out_offset, __global const
     if (has_bias)
         y = y + bias[bias_offset + n];
     ulong row = rows_per_gate ? m / rows_per_gate : 0;
-    out[out_offset + i] = vs_epilogue(y, epilogue, residual, residual_offset + i, gate,
+    out[i] = vs_epilogue(y, epilogue, residual, residual_offset + i, gate,
                                       gate_offset + row * n_outputs + n);
 }
 
@@ -150,24 +157,36 @@ linear_tile(__global float *out, ulong out_offset, __global const float *x, ulon
             __global const uchar *weight, ulong weight_offset, __global const float *bias,
             ulong bias_offset, __global const float *residual, ulong residual_offset,
             __global const float *gate, ulong gate_offset, ulong rows_per_gate, int epilogue,
-            int has_bias, ulong n_rows, ulong n_outputs, ulong n_columns, ulong x_stride, ulong n_sweep)
+            int has_bias, ulong n_rows, ulong n_outputs, ulong n_columns, ulong x_stride,
+            ulong x_rows, ulong x_group, ulong x_batch, ulong out_batch, ulong n_sweep)
 {
     ulong first = PANEL * get_global_id(0), begin = n_sweep * get_global_id(1);
+    ulong batch = get_global_id(2);
     uint n_mine = (uint)(n_rows - begin < n_sweep ? n_rows - begin : n_sweep);
     float16 total[VS_SWEEP][VS_VECTORS];
     float panel[BLOCK * PANEL] __attribute__((aligned(64)));
-    x += x_offset + begin * x_stride;
+    x += x_offset + batch * x_batch + vs_row_place(begin, x_stride, x_rows, x_group);
+    weight += weight_offset + batch * n_outputs * VS_ROW_BYTES(n_columns);
+    out += out_offset + batch * out_batch;
+    ulong to_group = x_group - (x_rows - 1) * x_stride; /* from the last row of the one before */
 
     ulong block = 0;
     do {
         uint n_k = (uint)(n_columns - block < BLOCK ? n_columns - block : BLOCK);
-        widen_panel(panel, weight + weight_offset, first, n_outputs, n_columns, block, n_k);
+        widen_panel(panel, weight, first, n_outputs, n_columns, block, n_k);
+        __global const float *next = x + block;
+        ulong in_group = x_rows ? begin % x_rows : 0;
         for (uint r = 0; r < n_mine; r += VS_ROWS) {
             __global const float *row[VS_ROWS];
             float16 chain[VS_ROWS][VS_VECTORS];
 #pragma unroll
             for (uint i = 0; i < VS_ROWS; i++) {
-                row[i] = x + (r + i < n_mine ? r + i : n_mine - 1) * x_stride + block;
+                row[i] = next;
+                if (r + i + 1 < n_mine) {
+                    bool last = ++in_group == x_rows;
+                    next += last ? to_group : x_stride;
+                    in_group = last ? 0 : in_group;
+                }
 #pragma unroll
                 for (uint v = 0; v < VS_VECTORS; v++)
                     chain[i][v] = 0.0f;
@@ -217,6 +236,6 @@ linear_tile(__global float *out, ulong out_offset, __global const float *x, ulon
                     y = fma(load_part(gate + gate_offset + row * n_outputs + n, count), y, old);
             }
 #endif
-            store_part(y, out + out_offset + i, count);
+            store_part(y, out + i, count);
         }
 }

@@ -18,9 +18,17 @@ enum vs_epilogue {
     VS_EPILOGUE_MULTIPLY, /* residual * y (gated FFN of the text encoder) */
 };
 
+/* n products of one shape at once, without bias and epilogue: the next one's matrix stands behind
+ * this one's, its x and its output begin so many floats behind this one's. */
+struct vs_linear_batch {
+    size_t n, x_stride, out_stride; /* n is 0: one product */
+};
+
 struct vs_linear {
     const struct vs_weight *weight; /* [N, K] */
-    size_t x_stride;                /* floats from row to row of x, at least K; 0: K */
+    struct vs_linear_batch batch;
+    size_t x_stride;                /* floats from row to row of x; 0: K */
+    size_t x_rows, x_group;         /* of x: rows of a group, floats between groups; 0: no groups */
     struct vs_span bias;            /* [N], or none */
     enum vs_epilogue epilogue;
     struct vs_span residual;        /* [M, N]; may be the output itself */

@@ -20,11 +20,16 @@ static inline size_t vs_linear_stride(const struct vs_linear *linear)
     return linear->x_stride ? linear->x_stride : linear->weight->n_columns;
 }
 
+static inline size_t vs_linear_n_batches(const struct vs_linear *linear)
+{
+    return linear->batch.n ? linear->batch.n : 1;
+}
+
 /* The layer by CLBlast: product, then epilogue. Weights that are not float32, and a product that
  * may not overwrite the residual, take room of the context's (cl/scratch.h), as does what CLBlast
- * needs for itself. All sizes at least 1, arguments checked. The first call for a context, also a
- * dry one, has CLBlast build its kernels, by a product of one number. VS_ERROR_RUNTIME names
- * CLBlast's error. */
+ * needs for itself. All sizes at least 1, no batches, arguments checked. The first call for a
+ * context, also a dry one, has CLBlast build its kernels, by a product of one number.
+ * VS_ERROR_RUNTIME names CLBlast's error. */
 VS_CHECK enum vs_status vs_linear_clblast(struct vs_context *context, struct vs_span out,
                                           struct vs_span x, size_t n_rows,
                                           const struct vs_linear *linear);

@@ -5,9 +5,10 @@
  * Formula            as in gemm.cl
  * Shapes and layout  as in gemm.cl
  * Work split         A work-item makes 4 neighbouring columns of 8 neighbouring rows; global size
- *                    {at least ceil(N / 4), ceil(M / 8)}, any group size. Rows and columns past the
- *                    last repeat it, and are computed but never stored. What an item keeps has
- *                    names, not indices: not every compiler resolves arrays in loops.
+ *                    {at least ceil(N / 4), ceil(M / 8), batches}, any group size. Rows and
+ *                    columns past the last repeat it, and are computed but never stored. What an
+ *                    item keeps has names, not indices: not every compiler resolves arrays in
+ *                    loops.
  * Numerics           EXACT: blocks of 256 in k, one chain of fma in each, added in ascending order;
  *                    then the bias, then the epilogue.
  * Parameters         VS_DTYPE 0..5 as in convert/widen.clh; default 0.
@@ -19,6 +20,7 @@
 #include "common/vmath.h"
 #include "convert/widen.clh"
 #include "gemm/epilogue.clh"
+#include "gemm/rows.clh"
 
 enum { BLOCK = 256 }; /* of the contract's dot(K) */
 
@@ -31,19 +33,23 @@ __kernel void linear_items(__global float *out, ulong out_offset, __global const
                            __global const float *residual, ulong residual_offset,
                            __global const float *gate, ulong gate_offset, ulong rows_per_gate,
                            int epilogue, int has_bias, ulong n_rows, ulong n_outputs,
-                           ulong n_columns, ulong x_stride)
+                           ulong n_columns, ulong x_stride, ulong x_rows, ulong x_group,
+                           ulong x_batch, ulong out_batch)
 {
     ulong first = 4 * get_global_id(0), begin = 8 * get_global_id(1);
     ulong last = n_outputs - 1, last_row = n_rows - 1;
-    x += x_offset;
-    weight += weight_offset;
+    ulong batch = get_global_id(2);
+    x += x_offset + batch * x_batch;
+    weight += weight_offset + batch * n_outputs * VS_ROW_BYTES(n_columns);
+    out += out_offset + batch * out_batch;
 
 #define COLUMN(c)                                                                                 \
     __global const uchar *weight##c =                                                             \
         weight + (first + c < last ? first + c : last) * VS_ROW_BYTES(n_columns);
     EACH_COLUMN(COLUMN)
 #define ROW(r)                                                                                    \
-    __global const float *x##r = x + (begin + r < last_row ? begin + r : last_row) * x_stride;    \
+    __global const float *x##r = x + vs_row_place(begin + r < last_row ? begin + r : last_row,    \
+                                                  x_stride, x_rows, x_group);                     \
     float4 total##r = 0.0f, chain##r = 0.0f;
     EACH_ROW(ROW)
 
@@ -66,7 +72,7 @@ __kernel void linear_items(__global float *out, ulong out_offset, __global const
     if (begin + r < n_rows) {                                                                     \
         ulong m = begin + r, i = m * n_outputs + n, row = rows_per_gate ? m / rows_per_gate : 0;  \
         float y = has_bias ? total##r.x + bias[bias_offset + n] : total##r.x;                     \
-        out[out_offset + i] = vs_epilogue(y, epilogue, residual, residual_offset + i, gate,       \
+        out[i] = vs_epilogue(y, epilogue, residual, residual_offset + i, gate,       \
                                           gate_offset + row * n_outputs + n);                     \
         total##r = total##r.yzwx;                                                                 \
     }
