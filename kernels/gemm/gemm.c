@@ -309,7 +309,8 @@ size_t vs_linear_variant_chosen(const struct vs_context *context, size_t n_rows,
                         const struct vs_linear *linear)
 {
     size_t n_outputs = linear->weight->n_rows, tuned;
-    if (vs_variant_recorded(context,
+    if (vs_linear_n_batches(linear) == 1 && /* records are of one product */
+        vs_variant_recorded(context,
                             vs_linear_tuning_key(linear->weight->dtype, n_rows, n_outputs,
                                                  linear->weight->n_columns),
                             &tuned) &&
