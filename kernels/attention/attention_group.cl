@@ -68,20 +68,20 @@ enum {
 
 /* Slice d of the group's queries, scaled, and of the tile's keys: channel item % SLICE of every
  * 16th row. Queries past the last, `last`, repeat it; they are computed but never stored. */
-static void load_scores(float *x, VS_RAW(VS_KV) *y, uint item, uint d, uint head_dim,
-                        __global const float *q, uint last, ulong q_stride, float scale,
-                        __global const VS_RAW(VS_KV) *k, __local const ulong *key_row)
+static void load_scores(float *x, VS_RAW(VS_KV) *y, uint channel, uint head_dim,
+                        __global const float *const *q_row, float scale,
+                        __global const VS_RAW(VS_KV) *const *k_row)
 {
-    const bool exists = d + item % SLICE < head_dim;
-    d = exists ? d + item % SLICE : d;
+    const bool exists = channel < head_dim;
+    channel = exists ? channel : 0;
 #pragma unroll
     for (uint i = 0; i < VS_ROWS; i++) {
-        x[i] = q[min(item / SLICE + i * SLICE, last) * q_stride + d] * scale;
+        x[i] = q_row[i][channel] * scale;
         x[i] = exists ? x[i] : 0.0f;
     }
 #pragma unroll
     for (uint i = 0; i < KEY_PARTS; i++) {
-        y[i] = k[key_row[item / SLICE + i * SLICE] + d];
+        y[i] = k_row[i][channel];
         y[i] = exists ? y[i] : 0;
     }
 }
@@ -145,6 +145,11 @@ attention_group(__global float *restrict out, ulong out_offset, __global const f
     if (bias)
         bias += bias_offset + head * (n_queries + n_keys - 1) + n_queries - 1 - first_query;
 
+    __global const float *q_row[VS_ROWS];
+#pragma unroll
+    for (uint i = 0; i < VS_ROWS; i++)
+        q_row[i] = q + min(item / SLICE + i * SLICE, last) * q_stride;
+
     float4 acc[VS_STRIPS][VS_ROWS];
     float max_score = FIRST_MAX, sum = 0.0f; /* of query `item` */
 #pragma unroll
@@ -166,7 +171,11 @@ attention_group(__global float *restrict out, ulong out_offset, __global const f
         barrier(CLK_LOCAL_MEM_FENCE);
 
         /* Scores. */
-        load_scores(next_x, next_y, item, 0, head_dim, q, last, q_stride, scale, k, key_row);
+        __global const VS_RAW(VS_KV) *k_row[KEY_PARTS];
+#pragma unroll
+        for (uint i = 0; i < KEY_PARTS; i++)
+            k_row[i] = k + key_row[item / SLICE + i * SLICE];
+        load_scores(next_x, next_y, item % SLICE, head_dim, q_row, scale, k_row);
 #pragma unroll
         for (uint i = 0; i < VS_ROWS; i++)
 #pragma unroll
@@ -191,8 +200,8 @@ attention_group(__global float *restrict out, ulong out_offset, __global const f
                         VS_WIDEN(VS_KV, next_y[i]);
                 barrier(CLK_LOCAL_MEM_FENCE);
                 if (d + SLICE < head_dim)
-                    load_scores(next_x, next_y, item, d + SLICE, head_dim, q, last, q_stride,
-                                scale, k, key_row);
+                    load_scores(next_x, next_y, d + SLICE + item % SLICE, head_dim, q_row, scale,
+                                k_row);
                 else
                     load_values(next_y, item, n_channels, 0, v, key_row, n);
 #pragma unroll 1
