@@ -102,12 +102,12 @@ check "the same y4m, offloaded" cmp a.y4m o.y4m
 
 # ---- Faults of the device ------------------------------------------------------------------------
 
-check "a launch fails" exits 0 env VS_FAIL=launch:3000 "$program" generate -m "$model" \
+check "a launch fails" exits 0 env VS_FAIL=launch:1500 "$program" generate -m "$model" \
     --size 48x32 --fps 16 -p "$first" --seed 7 --seconds 5.5 --at 2.5 "$second" -o l.y4m
 check "is told" says "the chunk made again"
 check "changes no frame" cmp a.y4m l.y4m
 rm -rf l killed
-check "all launches fail from one on" fails 1 CL_OUT_OF_RESOURCES env VS_FAIL=launch:3000- \
+check "all launches fail from one on" fails 1 CL_OUT_OF_RESOURCES env VS_FAIL=launch:1500- \
     "$program" generate -m "$model" --size 48x32 --fps 16 -p "$first" --seed 7 --seconds 5.5 \
     --at 2.5 "$second" -o l -o l.y4m --keep killed
 check "the way on is told" says "--resume"
