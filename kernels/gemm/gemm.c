@@ -140,8 +140,8 @@ static double linear_flops(size_t n_rows, const struct vs_linear *linear)
            (double)linear->weight->n_rows * (double)linear->weight->n_columns;
 }
 
-/* global and local in two dimensions, which a batch's products stand behind. Without them the
- * second is the last, along which a launch may be split. */
+/* Two dimensions, and, for the products of a batch, a third; without it the second is the last,
+ * along which a launch may be split. */
 static enum vs_status launch_batch(struct vs_launch *launch, const size_t global[2],
                                    const size_t *local, size_t n_rows,
                                    const struct vs_linear *linear)

@@ -68,7 +68,7 @@ __kernel void linear_plain(__global float *out, ulong out_offset, __global const
         y = y + bias[bias_offset + n];
     ulong row = rows_per_gate ? m / rows_per_gate : 0;
     out[i] = vs_epilogue(y, epilogue, residual, residual_offset + i, gate,
-                                      gate_offset + row * n_outputs + n);
+                         gate_offset + row * n_outputs + n);
 }
 
 /* Transposes eight float8 in place: element j of r[i] becomes element i of r[j]. */
@@ -168,7 +168,7 @@ linear_tile(__global float *out, ulong out_offset, __global const float *x, ulon
     x += x_offset + batch * x_batch + vs_row_place(begin, x_stride, x_rows, x_group);
     weight += weight_offset + batch * n_outputs * VS_ROW_BYTES(n_columns);
     out += out_offset + batch * out_batch;
-    ulong to_group = x_group - (x_rows - 1) * x_stride; /* from the last row of the one before */
+    ulong to_group = x_group - (x_rows - 1) * x_stride; /* from the last row of the group before */
 
     ulong block = 0;
     do {

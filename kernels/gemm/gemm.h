@@ -28,7 +28,8 @@ struct vs_linear {
     const struct vs_weight *weight; /* [N, K] */
     struct vs_linear_batch batch;
     size_t x_stride;                /* floats from row to row of x; 0: K */
-    size_t x_rows, x_group;         /* of x: rows of a group, floats between groups; 0: no groups */
+    size_t x_rows, x_group;         /* rows of x in a group, of which M has a whole number, and
+                                     * floats from group to group; 0: no groups */
     struct vs_span bias;            /* [N], or none */
     enum vs_epilogue epilogue;
     struct vs_span residual;        /* [M, N]; may be the output itself */

@@ -35,10 +35,10 @@
 #include "gemm/rows.clh"
 
 enum {
-    BLOCK = 256,             /* of the contract's dot(K) */
-    SLICE = 16 / VS_STRIPS,  /* k in local memory */
-    ROWS = 16 * VS_ROWS,     /* of a group */
-    STRIP = 64,              /* columns */
+    BLOCK = 256,            /* of the contract's dot(K) */
+    SLICE = 16 / VS_STRIPS, /* k in local memory */
+    ROWS = 16 * VS_ROWS,    /* of a group */
+    STRIP = 64,             /* columns */
     COLUMNS = STRIP * VS_STRIPS,
     ITEMS = 256,
     PAD = 4, /* keeps rows of local memory off each other's banks and float4 aligned */
