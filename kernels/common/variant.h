@@ -31,6 +31,14 @@ static inline bool vs_variant_tiles(const struct vs_context *context)
     return vs_context_device(context)->type == VS_DEVICE_CPU && !vs_context_software_fma(context);
 }
 
+/* Groups of a kernel whose items each go through a row: on CPUs of one, since PoCL, if it may choose,
+ * makes a few large ones, which its threads share unevenly; elsewhere as the driver likes. */
+static inline const size_t *vs_variant_row_groups(const struct vs_context *context)
+{
+    static const size_t one[1] = {1};
+    return vs_variant_tiles(context) ? one : NULL;
+}
+
 /* Whether the device runs groups of n_items work-items that share local_bytes. */
 static inline bool vs_variant_groups(const struct vs_context *context, size_t n_items,
                                      size_t local_bytes)

@@ -61,7 +61,7 @@ static enum vs_status run(struct vs_launch *launch, size_t variant, size_t n_ite
     vs_launch_bytes(launch, 8.0 * n);
     if (variant == GROUP)
         return vs_launch_run(launch, 2, (size_t[]){LANES, n_items}, (size_t[]){LANES, 1}, flops);
-    return vs_launch_run(launch, 1, &n_items, NULL, flops);
+    return vs_launch_run(launch, 1, &n_items, vs_variant_row_groups(launch->context), flops);
 }
 
 enum vs_status vs_layernorm_run_variant(struct vs_context *context, size_t variant,

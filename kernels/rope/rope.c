@@ -154,7 +154,7 @@ enum vs_status vs_rope_run_variant(struct vs_context *context, size_t variant, s
     vs_launch_bytes(&launch, ((double)n_bytes + (keep ? 4.0 : 0.0)) * n);
     if (variant == GROUP)
         return vs_launch_run(&launch, 2, (size_t[]){LANES, n_tokens}, (size_t[]){LANES, 1}, flops);
-    return vs_launch_run(&launch, 1, &n_tokens, NULL, flops);
+    return vs_launch_run(&launch, 1, &n_tokens, vs_variant_row_groups(context), flops);
 fail:
     return status;
 }
