@@ -32,8 +32,7 @@ kernels_libkernels_la_SOURCES += \
 	kernels/gemm/gemm_ref.c kernels/gemm/gemm.h
 kernel_files += kernels/gemm/gemm.cl kernels/gemm/gemm_group.cl kernels/gemm/gemm_items.cl \
 	kernels/gemm/gemm_epilogue.cl
-kernel_headers += kernels/gemm/epilogue.clh
-kernel_headers += kernels/gemm/rows.clh
+kernel_headers += kernels/gemm/epilogue.clh kernels/gemm/rows.clh
 
 # attention: self-attention over the ring cache, cross-attention, text encoder, VAE
 kernels_libkernels_la_SOURCES += \

@@ -66,8 +66,8 @@ enum {
     Y_SIZE = TILE * SLICE_PITCH > KEYS * VALUE_PITCH ? TILE * SLICE_PITCH : KEYS * VALUE_PITCH,
 };
 
-/* Slice d of the group's queries, scaled, and of the tile's keys: channel item % SLICE of every
- * 16th row. Queries past the last, `last`, repeat it; they are computed but never stored. */
+/* A channel of every 16th of the group's queries, scaled, and of the tile's keys; zeros past the
+ * head's last channel. */
 static void load_scores(float *x, VS_RAW(VS_KV) *y, uint channel, uint head_dim,
                         __global const float *const *q_row, float scale,
                         __global const VS_RAW(VS_KV) *const *k_row)
@@ -145,6 +145,7 @@ attention_group(__global float *restrict out, ulong out_offset, __global const f
     if (bias)
         bias += bias_offset + head * (n_queries + n_keys - 1) + n_queries - 1 - first_query;
 
+    /* Queries past the last repeat it; they are computed but never stored. */
     __global const float *q_row[VS_ROWS];
 #pragma unroll
     for (uint i = 0; i < VS_ROWS; i++)

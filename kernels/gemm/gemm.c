@@ -127,7 +127,7 @@ static void set_arguments(struct vs_launch *launch, struct vs_span out, struct v
     vs_launch_size(launch, weight->n_rows);
     vs_launch_size(launch, weight->n_columns);
     vs_launch_size(launch, vs_linear_stride(linear));
-    vs_launch_size(launch, linear->x_rows);
+    vs_launch_size(launch, linear->x_rows < n_rows ? linear->x_rows : 0); /* one is none */
     vs_launch_size(launch, linear->x_group);
     vs_launch_size(launch, linear->batch.x_stride);
     vs_launch_size(launch, linear->batch.out_stride);

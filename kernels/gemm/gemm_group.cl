@@ -42,10 +42,11 @@ enum {
     COLUMNS = STRIP * VS_STRIPS,
     ITEMS = 256,
     PAD = 4, /* keeps rows of local memory off each other's banks and float4 aligned */
-    X_PARTS = ROWS * SLICE / ITEMS, /* what an item brings of a slice, neighbours in k */
+    X_PARTS = ROWS * SLICE / ITEMS,
     W_PARTS = COLUMNS * SLICE / ITEMS,
 };
 
+/* What an item brings of a slice: neighbours in k of a row of x, and of a row of weights. */
 struct part {
     float x[X_PARTS], w[W_PARTS];
 };
